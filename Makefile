@@ -1,0 +1,48 @@
+# Two commands do everything on a fresh machine with python3: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NPM ?= npm
+
+.PHONY: demo test test-system lint types package bench clean
+
+demo: $(VENV)/.runtime
+	$(BIN)/lad demo
+
+test: $(VENV)/.test tests/azurite/node_modules/.installed lint types
+	$(BIN)/pytest -n 4 --dist worksteal -m "not system"
+
+test-system: $(VENV)/.test
+	$(BIN)/pytest -m system
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+package: $(VENV)/.runtime
+	$(BIN)/python packaging/build_zip.py --out dist
+
+bench: $(VENV)/.test
+	$(BIN)/python bench/sampling.py
+	$(BIN)/python bench/memory.py
+
+$(VENV)/.runtime: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "lad-emulator needs Python 3.10 or newer; run: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+$(VENV)/.test: pyproject.toml $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet -e '.[test]'
+	touch $@
+
+# Azurite, the real table service of the tests. Without node the tests that need it skip with a reason (and fail in CI).
+tests/azurite/node_modules/.installed: tests/azurite/package.json tests/azurite/package-lock.json
+	@if command -v $(NPM) >/dev/null 2>&1; then \
+	  cd tests/azurite && $(NPM) ci --no-audit --no-fund --loglevel=error && touch node_modules/.installed; \
+	else echo "npm is not installed: the Azurite tests will be skipped (CI fails without it)"; fi
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info tests/azurite/node_modules

@@ -1,0 +1,1 @@
+"""Configuration, collection, storage, upload and supervision."""

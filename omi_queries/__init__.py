@@ -1,0 +1,1 @@
+"""SCX classes, the query language and the sources that answer them."""
