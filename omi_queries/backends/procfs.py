@@ -1,0 +1,190 @@
+"""The source that is always there: /proc, /sys and statvfs, below any root."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from omi_queries.binding import Bound, Selection, bind
+from omi_queries.mounts import MountTable
+from omi_queries.scx import disk, filesystem, memory, network, processor
+from omi_queries.scx.family import Ask, Counters, Family
+from omi_queries.sources import Sources
+from omi_queries.types import Instance, Reading
+
+NAME = "procfs"
+_STATE_VERSION = 1
+
+
+def boottime_now() -> float:
+    """Seconds since boot, suspend included; no change of the wall clock moves it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class ProcfsBackend:
+    """Answers queries from the files below ``root``.
+
+    ``boottime`` gives seconds since boot, ``statvfs`` is asked for every mounted file system by its path below the
+    root, ``page_size`` is in bytes. Not for use by several threads at once.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        root: str = "/",
+        *,
+        boottime: Callable[[], float] = boottime_now,
+        statvfs: Callable[[str], os.statvfs_result] = os.statvfs,
+        page_size: int | None = None,
+    ) -> None:
+        self._sources = Sources(root, boottime)
+        self._mounts = MountTable(self._sources)
+        self._boottime = boottime
+        size = page_size or os.sysconf("SC_PAGE_SIZE")
+        sources, mounts = self._sources, self._mounts
+        self._makers: dict[str, Callable[[], Family]] = {
+            processor.CLASS: lambda: processor.Processor(sources),
+            memory.CLASS: lambda: memory.Memory(sources, size),
+            disk.CLASS: lambda: disk.Disk(sources, mounts),
+            filesystem.CLASS: lambda: filesystem.FileSystems(sources, mounts, statvfs),
+            network.CLASS: lambda: network.Network(sources),
+        }
+        self._families: dict[str, Family] = {}
+        self._boot_id = ""
+
+    def open(self, namespace: str, text: str, dialect: str = "wql") -> ProcfsStream:
+        """Prepare a query; QueryError if namespace, class, properties or syntax are wrong."""
+        bound = bind(namespace, text, dialect)
+        return ProcfsStream(bound, [(s, self._family(s.cim_class.name)) for s in bound.selections], self)
+
+    def close(self) -> None:
+        """Give up descriptors."""
+        self._sources.close()
+        self._mounts.close()
+
+    def boot_id(self) -> str:
+        """The running kernel's boot id, "" if it cannot be read."""
+        if not self._boot_id:
+            try:
+                with open(self._sources.path("/proc/sys/kernel/random/boot_id"), encoding="ascii") as file:
+                    self._boot_id = file.read(64).strip()
+            except (OSError, ValueError):
+                return ""
+        return self._boot_id
+
+    def boottime(self) -> float:
+        """Seconds since boot now."""
+        return self._boottime()
+
+    def _family(self, name: str) -> Family:
+        if name not in self._families:
+            self._families[name] = self._makers[name]()
+        return self._families[name]
+
+
+class _Part:
+    """One class of a query with its own earlier counters."""
+
+    def __init__(self, selection: Selection, family: Family) -> None:
+        self.selection = selection
+        self.family = family
+        self.earlier: Counters | None = None
+        self.latest: Counters | None = None
+
+    def prime(self) -> None:
+        self.earlier, self.latest = None, self.family.counters()
+
+    def read(self, tick: float, again: bool, skip: Callable[[str], None]) -> list[Instance]:
+        """The answer at ``tick``; ``again`` if that tick was asked before, so that rates have the same beginning."""
+        old = self.earlier if again else self.latest
+        selection = self.selection
+        ask = Ask(tick, old, selection.needs, selection.wants, skip)
+        latest, found = self.family.sample(ask)
+        # a file that could not be read is no reason to forget where the next rates begin
+        self.earlier, self.latest = old, latest if latest.raw or old is None else old
+        return selection.apply(found)
+
+    def saved(self) -> dict[str, Any] | None:
+        if self.latest is None or not self.family.width:
+            return None
+        return {"at": self.latest.at, "raw": {name: list(row) for name, row in self.latest.raw.items()}}
+
+    def take_over(self, saved: Counters) -> None:
+        self.earlier, self.latest = None, saved
+
+
+class ProcfsStream:
+    """A query over one class, or over all classes of a base class."""
+
+    def __init__(self, bound: Bound, parts: list[tuple[Selection, Family]], backend: ProcfsBackend) -> None:
+        self.bound = bound
+        self._parts = [_Part(selection, family) for selection, family in parts]
+        self._backend = backend
+        self._tick: float | None = None
+
+    def prime(self) -> None:
+        """Take the raw counters now, so that the next read has rates."""
+        self._tick = None
+        for part in self._parts:
+            part.prime()
+
+    def read(self, tick: float) -> Reading:
+        """Answer the query; streams of the backend that are asked with the same tick see the same snapshot."""
+        skipped: dict[str, int] = {}
+
+        def skip(reason: str) -> None:
+            skipped[reason] = skipped.get(reason, 0) + 1
+
+        again = self._tick is not None and tick == self._tick
+        self._tick = tick
+        found: list[Instance] = []
+        for part in self._parts:
+            found += part.read(tick, again, skip)
+        return Reading(found, self.bound.types, NAME, skipped, self.bound.warnings)
+
+    def state(self) -> dict[str, Any] | None:
+        """Raw counters of the last reading by class, with the boot id; None if there are none or no boot id."""
+        boot = self._backend.boot_id()
+        saved = {part.selection.cim_class.name: part.saved() for part in self._parts}
+        kept = {name: value for name, value in saved.items() if value is not None}
+        if not boot or not kept:
+            return None
+        return {"version": _STATE_VERSION, "boot": boot, "classes": kept}
+
+    def restore(self, state: Mapping[str, Any]) -> bool:
+        """Go on from :meth:`state` of an earlier process; False, and nothing changed, if it is of no use now."""
+        if not isinstance(state, Mapping) or state.get("version") != _STATE_VERSION:
+            return False
+        boot, saved = self._backend.boot_id(), state.get("classes")
+        if not boot or state.get("boot") != boot or not isinstance(saved, Mapping):
+            return False
+        wanted = [part for part in self._parts if part.family.width]
+        now = self._backend.boottime()
+        taken = [_counters(saved.get(p.selection.cim_class.name), p.family.width, now) for p in wanted]
+        if not wanted or any(one is None for one in taken):
+            return False
+        for part, one in zip(wanted, taken, strict=True):
+            if one is not None:
+                part.take_over(one)
+        self._tick = None
+        return True
+
+
+def _counters(saved: object, width: int, now: float) -> Counters | None:
+    """Saved counters, checked: read earlier than ``now``, rows of ``width`` non-negative integers."""
+    if not isinstance(saved, Mapping):
+        return None
+    at, raw = saved.get("at"), saved.get("raw")
+    if isinstance(at, bool) or not isinstance(at, (int, float)) or not 0.0 <= at <= now:
+        return None
+    if not isinstance(raw, Mapping):
+        return None
+    for name, row in raw.items():
+        if not isinstance(name, str) or not isinstance(row, list) or len(row) != width:
+            return None
+        if any(type(value) is not int or value < 0 for value in row):
+            return None
+    return Counters(float(at), {name: tuple(row) for name, row in raw.items()})

@@ -1,0 +1,108 @@
+"""A query bound to its classes: which properties are needed, which instances pass, what is returned of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from omi_queries import classes
+from omi_queries.classes import CimClass
+from omi_queries.condition import Predicate, compile_condition, declared, unknown_property, used_properties
+from omi_queries.query import Query, parse
+from omi_queries.types import MI_INVALID_CLASS, MI_INVALID_NAMESPACE, Instance, QueryError
+
+
+class Selection(NamedTuple):
+    """A query as it applies to one class with instances.
+
+    ``properties`` are the selected ones in declaration order, None for all; ``needs`` those that must be computed
+    (selected or looked at by WHERE); ``by_key`` tells that WHERE looks at nothing but name and IsAggregate, so that
+    it can be asked before anything is computed.
+    """
+
+    cim_class: CimClass
+    properties: tuple[str, ...] | None
+    needs: frozenset[str]
+    matches: Predicate | None
+    by_key: bool
+
+    def wants(self, name: str, aggregate: bool) -> bool:
+        """False if WHERE rules out the instance of that name whatever its values are."""
+        if self.matches is None or not self.by_key:
+            return True
+        return bool(self.matches({self.cim_class.key(): name, "IsAggregate": aggregate}))
+
+    def apply(self, found: list[Instance]) -> list[Instance]:
+        """Filter and project full instances."""
+        matches, properties = self.matches, self.properties
+        if matches is not None and not self.by_key:
+            found = [one for one in found if matches(one)]
+        if properties is None:
+            return found
+        return [{name: one[name] for name in properties if name in one} for one in found]
+
+
+class Bound(NamedTuple):
+    """A checked query: one selection per class with instances, the CIM types of all properties, and warnings."""
+
+    query: Query
+    selections: tuple[Selection, ...]
+    types: dict[str, str]
+    warnings: tuple[str, ...]
+
+    def needs_rate(self) -> bool:
+        """Whether any needed property is a rate, so that a single reading has no value for it."""
+        return any(s.cim_class.properties[p].rate for s in self.selections for p in s.needs)
+
+
+def bind(namespace: str, text: str, dialect: str = "wql") -> Bound:
+    """Parse and check a query. QueryError: 3 unknown namespace, 5 unknown class, 15 anything else about the query."""
+    if namespace.strip("/").lower() != classes.NAMESPACE:
+        message = f"unknown namespace {namespace[:80]!a}; the SCX classes are in {classes.NAMESPACE}"
+        raise QueryError(MI_INVALID_NAMESPACE, message)
+    query = parse(text, dialect)
+    asked = classes.find(query.class_name)
+    if asked is None:
+        raise _unknown_class(query)
+    warnings = _check_selected(query, asked)
+    compile_condition(query.condition, asked)
+    served = classes.served_by(asked.name)
+    types: dict[str, str] = {}
+    for one in served:
+        types.update(one.types)
+    return Bound(query, tuple(_selection(query, one) for one in served), types, warnings)
+
+
+def _unknown_class(query: Query) -> QueryError:
+    known = [name for name in classes.names() if classes.get(name).served]
+    near = classes.nearest(query.class_name, known)
+    hint = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
+    message = f"namespace {classes.NAMESPACE} has no class {query.class_name[:80]!a}; {hint}"
+    return QueryError(MI_INVALID_CLASS, message, query.class_at)
+
+
+def _check_selected(query: Query, asked: CimClass) -> tuple[str, ...]:
+    """Warnings for wrongly cased properties; QueryError(15) for unknown ones."""
+    warnings: list[str] = []
+    for name in query.properties:
+        right = declared(asked, name.name)
+        if right is None:
+            raise unknown_property(asked, name)
+        if right != name.name:
+            warnings.append(
+                f"property {name.name} selects nothing: names in SELECT are case-sensitive, "
+                f"write {right} (class {asked.name})"
+            )
+    return tuple(dict.fromkeys(warnings))
+
+
+def _selection(query: Query, cim_class: CimClass) -> Selection:
+    used = used_properties(query.condition, cim_class)
+    properties: tuple[str, ...] | None = None
+    needs = frozenset(cim_class.properties)
+    if query.properties:
+        asked = {name.name for name in query.properties}
+        properties = tuple(p for p in cim_class.properties if p in asked)
+        needs = used.union(properties)
+    matches = compile_condition(query.condition, cim_class) if query.condition else None
+    by_key = used <= {cim_class.key(), "IsAggregate"}
+    return Selection(cim_class, properties, needs, matches, by_key)

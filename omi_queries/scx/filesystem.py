@@ -1,0 +1,185 @@
+"""SCX_FileSystemStatisticalInformation from statvfs and /proc/diskstats."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from omi_queries import classes
+from omi_queries.mounts import FileSystem, Layout, MountTable
+from omi_queries.procfs import Row
+from omi_queries.scx.disk import READS, SECTORS_READ, SECTORS_WRITTEN, WRITES, summed, transfer_rates
+from omi_queries.scx.family import Ask, Counters, deltas, elapsed, percent, rates_of, template
+from omi_queries.sources import Sources
+from omi_queries.types import CimValue, Instance
+
+CLASS = "SCX_FileSystemStatisticalInformation"
+TOTAL = "_Total"
+Statvfs = Callable[[str], os.statvfs_result]
+_MIB = 1 << 20
+_SPACE = frozenset(
+    ["FreeMegabytes", "UsedMegabytes", "PercentFreeSpace", "PercentUsedSpace", "PercentFreeInodes", "PercentUsedInodes"]
+)
+
+
+def space_values(free_mib: int, used_mib: int) -> dict[str, CimValue]:
+    """Space properties from MiB. The whole is free + used, as df has it, not the size (spec/scx-classes.tsv)."""
+    whole = free_mib + used_mib
+    return {
+        "FreeMegabytes": free_mib,
+        "UsedMegabytes": used_mib,
+        "PercentFreeSpace": percent(free_mib, whole) if whole else 100,
+        "PercentUsedSpace": percent(used_mib, whole),
+    }
+
+
+def mebibytes(found: os.statvfs_result) -> tuple[int, int]:
+    """(free, used) MiB, each rounded up; free is what an unprivileged user may still take."""
+    free = found.f_bavail * found.f_frsize
+    used = max(0, found.f_blocks - found.f_bfree) * found.f_frsize
+    return -(-free // _MIB), -(-used // _MIB)
+
+
+def inode_values(found: os.statvfs_result) -> dict[str, CimValue]:
+    """Inode properties; a file system without a fixed number of inodes is all free."""
+    total, free = found.f_files, found.f_ffree
+    return {
+        "PercentFreeInodes": percent(free, total) if total else 100,
+        "PercentUsedInodes": percent(max(0, total - free), total),
+    }
+
+
+class FileSystems:
+    """An instance per mount point and "_Total", which counts each device once."""
+
+    width = 4
+
+    def __init__(self, sources: Sources, mounts: MountTable, statvfs: Statvfs) -> None:
+        self._source = sources.diskstats
+        self._mounts = mounts
+        self._statvfs = statvfs
+        cim_class = classes.get(CLASS)
+        self._rates = rates_of(cim_class)
+        self._template = template(cim_class)
+        self._tick: float | None = None
+        self._space: dict[str, os.statvfs_result | str] = {}
+
+    def counters(self) -> Counters:
+        return self._counters(self._mounts.get(None), None)
+
+    def _counters(self, layout: Layout, tick: float | None) -> Counters:
+        at, table = self._source.get(tick)
+        rows: dict[str, Row] = {}
+        for one in layout.file_systems:
+            row = table.rows.get(one.device)
+            if row is not None:
+                rows[one.device] = (row[READS], row[SECTORS_READ], row[WRITES], row[SECTORS_WRITTEN])
+        return Counters(at, rows)
+
+    def sample(self, ask: Ask) -> tuple[Counters, list[Instance]]:
+        layout = self._mounts.get(ask.tick)
+        new = self._counters(layout, ask.tick)
+        for note in layout.notes:
+            ask.skip(note)
+        total = ask.wants(TOTAL, True)
+        wanted = [one for one in layout.file_systems if ask.wants(one.name, False)]
+        looked_at = layout.file_systems if total else wanted
+        changes = self._changes(ask, looked_at, new)
+        spaces = self._spaces(ask, looked_at)
+        seconds = new.at - ask.old.at if ask.old is not None else 0.0
+        found: list[Instance] = []
+        for one in wanted:
+            instance = self._instance(one.name, False, one.online)
+            self._set_rates(instance, changes.get(one.device), seconds)
+            self._set_space(instance, spaces.get(one.path))
+            found.append(instance)
+        if total and (layout.file_systems or not layout.notes):
+            found.append(self._total(layout, changes, spaces, seconds))
+        return new, found
+
+    def _changes(self, ask: Ask, file_systems: Sequence[FileSystem], new: Counters) -> dict[str, list[int]]:
+        """What each device did in the interval; those of which it cannot be known are left out, with the reason."""
+        changes: dict[str, list[int]] = {}
+        if self._rates.isdisjoint(ask.needs):
+            return changes
+        for note in self._source.get(ask.tick).table.notes:
+            ask.skip(note)
+        if elapsed(ask, new, self._rates) <= 0.0:
+            return changes
+        seen: set[str] = set()
+        for one in file_systems:
+            if one.key in seen:
+                continue
+            seen.add(one.key)
+            row = new.raw.get(one.device)
+            change = deltas(ask.old, one.device, row) if row is not None else None
+            if row is None:
+                ask.skip(f"file system {one.name}: its device is not in /proc/diskstats")
+            elif change is None:
+                ask.skip(f"file system {one.name}: new, rates are not known yet")
+            elif min(change) < 0:
+                ask.skip(f"file system {one.name}: counter went backwards")
+            else:
+                changes[one.device] = change
+        return changes
+
+    def _spaces(self, ask: Ask, file_systems: Sequence[FileSystem]) -> dict[str, os.statvfs_result]:
+        """statvfs of the mounted ones by path, one call per tick; failures are counted and left out."""
+        if _SPACE.isdisjoint(ask.needs):
+            return {}
+        if ask.tick is None or ask.tick != self._tick:
+            self._tick, self._space = ask.tick, {}
+        good: dict[str, os.statvfs_result] = {}
+        for one in file_systems:
+            if not one.online:
+                continue
+            answer = self._space.get(one.path)
+            if answer is None:
+                answer = self._space[one.path] = self._ask(one)
+            if isinstance(answer, str):
+                ask.skip(answer)
+            else:
+                good[one.path] = answer
+        return good
+
+    def _ask(self, one: FileSystem) -> os.statvfs_result | str:
+        try:
+            return self._statvfs(one.path)
+        except (OSError, ValueError) as error:
+            text = error.strerror if isinstance(error, OSError) else None
+            return f"file system {one.name}: statvfs: {text or error}"
+
+    def _instance(self, name: str, aggregate: bool, online: bool) -> Instance:
+        instance = dict(self._template)
+        instance["Name"] = name
+        instance["IsAggregate"] = aggregate
+        instance["IsOnline"] = online
+        return instance
+
+    def _set_rates(self, instance: Instance, change: list[int] | None, seconds: float) -> None:
+        if change is None:
+            for name in self._rates:
+                del instance[name]
+        else:
+            instance.update(transfer_rates(change[0], change[1], change[2], change[3], seconds))
+
+    def _set_space(self, instance: Instance, found: os.statvfs_result | None) -> None:
+        if found is not None:
+            instance.update(space_values(*mebibytes(found)))
+            instance.update(inode_values(found))
+
+    def _total(
+        self, layout: Layout, changes: dict[str, list[int]], spaces: dict[str, os.statvfs_result], seconds: float
+    ) -> Instance:
+        """Sums over distinct devices, the first mount of each; inodes are always 100 % free, as the original's."""
+        instance = self._instance(TOTAL, True, True)
+        rows = list(changes.values())
+        if not layout.file_systems and seconds > 0.0:
+            rows = [[0] * self.width]  # of no file systems, nothing is read
+        self._set_rates(instance, summed(rows) if rows else None, seconds)
+        first = {one.key: one.path for one in reversed(layout.file_systems) if one.online}
+        sizes = [mebibytes(spaces[path]) for path in first.values() if path in spaces]
+        if sizes or not first:
+            instance.update(space_values(sum(s[0] for s in sizes), sum(s[1] for s in sizes)))
+            instance.update(PercentFreeInodes=100, PercentUsedInodes=0)
+        return instance
