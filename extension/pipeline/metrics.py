@@ -1,0 +1,81 @@
+"""LADQuery: the statistics of one window per counter name (spec/mdsd.md 2.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from extension.pipeline.records import NUMERIC, Record
+from extension.plan import LadQuery
+from extension.rows import keys
+from extension.rows.edm import EdmValue
+
+
+@dataclass
+class Statistics:
+    """Running statistics of one counter over one window."""
+
+    total: float
+    minimum: float
+    maximum: float
+    last: float
+    count: int = 1
+
+    def add(self, value: float) -> None:
+        """Take one more sample, in time order."""
+        self.total += value
+        self.minimum = min(self.minimum, value)
+        self.maximum = max(self.maximum, value)
+        self.last = value
+        self.count += 1
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """Statistics by counter name in order of first appearance, and why records were not counted."""
+
+    counters: dict[str, Statistics]
+    skipped: dict[str, int]
+
+
+def aggregate(records: Iterable[Record], spec: LadQuery) -> Aggregation:
+    """Group the records of one window, which come in time order, by ``spec.column_name``.
+
+    A record without either column is skipped silently as mdsd does; a name that is not a string or a value that is
+    not a number (NULL, strings, booleans, times) is skipped and counted.
+    """
+    counters: dict[str, Statistics] = {}
+    skipped: dict[str, int] = {}
+    for record in records:
+        name, value = record.columns.get(spec.column_name), record.columns.get(spec.column_value)
+        if name is None or value is None:
+            continue
+        if name[0] != "String" or value[0] not in NUMERIC:
+            reason = "Name column is not a string" if name[0] != "String" else "Value column is not numeric"
+            skipped[reason] = skipped.get(reason, 0) + 1
+            continue
+        number = float(value[1])
+        known = counters.get(name[1])
+        if known is None:
+            counters[name[1]] = Statistics(number, number, number, number)
+        else:
+            known.add(number)
+    return Aggregation(counters, skipped)
+
+
+def metric_records(counters: dict[str, Statistics], spec: LadQuery, window_start: int) -> list[Record]:
+    """Two records per counter, same columns and PartitionKey, mirrored RowKeys; ``window_start`` in Unix seconds."""
+    out = []
+    for name, s in counters.items():
+        columns: dict[str, EdmValue] = {
+            spec.column_name: ("String", name),
+            "Total": ("Double", s.total),
+            "Minimum": ("Double", s.minimum),
+            "Maximum": ("Double", s.maximum),
+            "Average": ("Double", s.total / s.count),
+            "Count": ("Int32", s.count),
+            "Last": ("Double", s.last),
+        }
+        for row_key in keys.metric_row_keys(name, window_start, spec.instance_id):
+            out.append(Record(columns, spec.partition_key, row_key))
+    return out

@@ -1,0 +1,53 @@
+"""The record that travels between pipeline stages, and the stages that change one record (spec/mdsd.md 2, 2.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from extension.plan import Unpivot
+from extension.rows.edm import EdmValue, from_cim
+
+NUMERIC = frozenset({"Int32", "Int64", "Double"})
+
+
+@dataclass(frozen=True)
+class Record:
+    """Columns of one event, and the keys if a metric stage has made them already ("" = none yet)."""
+
+    columns: dict[str, EdmValue]
+    partition_key: str = ""
+    row_key: str = ""
+
+
+def from_instance(instance: Mapping[str, object], types: Mapping[str, str]) -> dict[str, EdmValue]:
+    """EDM columns of a CIM instance, in its order; ``types``: property -> CIM type."""
+    return {name: from_cim(types.get(name, "string"), value) for name, value in instance.items()}
+
+
+def unpivot(columns: Mapping[str, EdmValue], spec: Unpivot) -> list[dict[str, EdmValue]]:
+    """One set of columns per listed column that is present: the others, the (mapped) name and the (scaled) value.
+
+    A mapped number becomes Double even with factor 1; an unmapped one keeps its type; strings and booleans are not
+    scaled. Listed names that are absent are ignored; no match gives an empty list.
+    """
+    listed = dict.fromkeys(spec.columns)
+    rest = {name: value for name, value in columns.items() if name not in listed}
+    out = []
+    for name in listed:
+        value = columns.get(name)
+        if value is None:
+            continue
+        mapped = spec.maps.get(name)
+        label = name
+        if mapped is not None:
+            label, factor = mapped
+            if value[0] in NUMERIC:
+                value = ("Double", float(value[1]) * factor)
+        out.append({**rest, spec.column_name: ("String", label), spec.column_value: value})
+    return out
+
+
+def with_identity(columns: Mapping[str, EdmValue], identity: Sequence[tuple[str, str]]) -> dict[str, EdmValue]:
+    """The columns followed by the identity columns."""
+    return {**columns, **{name: ("String", value) for name, value in identity}}

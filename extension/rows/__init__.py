@@ -1,0 +1,1 @@
+"""Pure functions for what readers of the tables rely on: names, keys and types."""

@@ -1,0 +1,63 @@
+"""EDM typed values and rows, and how CIM values become them (spec/mdsd.md 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+EdmValue = tuple[str, Any]
+"""(type, value): String str, Int32 and Int64 int, Double float, Boolean bool, DateTime ISO 8601 str with Z."""
+
+_INT32 = frozenset({"sint8", "uint8", "sint16", "uint16", "sint32", "char16"})
+_INT64 = frozenset({"uint32", "sint64", "uint64"})
+_REAL = frozenset({"real32", "real64"})
+NULL: EdmValue = ("String", "[NULL]")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One table entity: keys and columns (without PartitionKey, RowKey and the service's Timestamp)."""
+
+    partition_key: str
+    row_key: str
+    columns: dict[str, EdmValue]
+
+
+def wrap_int64(value: int) -> int:
+    """The value as a signed 64-bit integer; mdsd lets uint64 wrap above 2**63 (spec/mdsd.md 3.3)."""
+    value &= (1 << 64) - 1
+    return value - (1 << 64) if value >> 63 else value
+
+
+def from_cim(cim_type: str, value: object) -> EdmValue:
+    """The EDM form of one CIM value; NULL becomes the string ``[NULL]``, arrays one string joined by ``, ``.
+
+    ``cim_type`` is a CIM type name ("uint8" ...); for arrays it may carry ``[]``. Raises ValueError when value and
+    type do not fit.
+    """
+    if value is None:
+        return NULL
+    if isinstance(value, (list, tuple)):
+        return ("String", ", ".join("[NULL]" if v is None else str(v) for v in value))
+    if cim_type == "boolean":
+        return ("Boolean", bool(value))
+    if cim_type in _INT32:
+        return ("Int32", int(value))  # type: ignore[call-overload]
+    if cim_type in _INT64:
+        return ("Int64", wrap_int64(int(value)))  # type: ignore[call-overload]
+    if cim_type in _REAL:
+        return ("Double", float(value))  # type: ignore[arg-type]
+    if cim_type == "datetime":
+        return ("DateTime", str(value))
+    return ("String", str(value))
+
+
+def pack(rows: Iterable[Row]) -> list[list[Any]]:
+    """Rows as JSON-able lists ``[partition key, row key, {column: [type, value]}]``."""
+    return [[r.partition_key, r.row_key, {k: list(v) for k, v in r.columns.items()}] for r in rows]
+
+
+def unpack(packed: Iterable[list[Any]]) -> list[Row]:
+    """The way back from :func:`pack`."""
+    return [Row(pk, rk, {k: (v[0], v[1]) for k, v in cols.items()}) for pk, rk, cols in packed]

@@ -1,0 +1,1 @@
+"""The durable files between the processes, one writer per file: ``collector.db`` and ``uploader.db`` (SQLite, WAL)."""

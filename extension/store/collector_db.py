@@ -1,0 +1,328 @@
+"""``collector.db``: samples, windows, raw counters, outbox and what was produced. Written by the collector alone.
+
+Everything that one tick changes is one transaction, so a kill at any instant loses at most the tick in progress and
+duplicates nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from extension.pipeline.engine import Batch
+from extension.pipeline.records import Record
+from extension.rows.edm import pack
+from extension.store.database import StoreError, is_corrupt, is_full, open_reader, open_writer
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS samples(source TEXT, t INTEGER, body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS samples_by_time ON samples(source, t);
+CREATE TABLE IF NOT EXISTS windows(id TEXT PRIMARY KEY, closed INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS raw(query TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, t REAL NOT NULL, moniker TEXT NOT NULL,
+  tbl TEXT NOT NULL, n INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS produced(tbl TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dropped(tbl TEXT, reason TEXT, n INTEGER NOT NULL, PRIMARY KEY(tbl, reason)) WITHOUT ROWID;
+"""
+_RESERVE_BYTES = 1 << 20
+_DROP_STEP = 20
+
+
+class CollectorStore:
+    """The collector's durable state in ``folder``.
+
+    ``max_bytes`` caps the file, ``min_free_bytes`` is the free-space floor of its disk; ``report(message)`` is told of
+    every state change (store set aside, disk full, batches dropped).
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        max_bytes: int,
+        min_free_bytes: int = 0,
+        report: Callable[[str], None] = lambda _message: None,
+    ) -> None:
+        self.path = os.path.join(folder, "collector.db")
+        self._uploads = os.path.join(folder, "uploader.db")
+        self._reserve = os.path.join(folder, "reserve")
+        self._max_bytes = max_bytes
+        self._min_free = min_free_bytes
+        self._report = report
+        self._acks: sqlite3.Connection | None = None
+        self._acks_version = -1
+        self._full = False
+        self._reported = ""
+        self.db = self._open()
+        self.generation = self._generation()
+        self._keep_reserve()
+
+    # -- opening
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            db = open_writer(self.path, _SCHEMA, max_bytes=self._max_bytes)
+            if db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
+                return db
+            db.close()
+            why = "it failed its integrity check"
+        except (StoreError, sqlite3.Error) as error:
+            if not is_corrupt(error.__cause__ or error):
+                raise
+            why = str(error.__cause__ or error)
+        aside = self._set_aside()
+        self._report(f"the store {self.path} was unusable ({why}); it is kept as {aside} and a new one was started")
+        return open_writer(self.path, _SCHEMA, max_bytes=self._max_bytes)
+
+    def _set_aside(self) -> str:
+        aside = self.path + ".corrupt"
+        for end in ("-wal", "-shm", ""):
+            if os.path.exists(self.path + end):
+                os.replace(self.path + end, aside + end)
+        return aside
+
+    def _generation(self) -> str:
+        known = self.get("generation")
+        if known is None:
+            known = os.urandom(8).hex()
+            self.put("generation", known)
+        return known
+
+    def _keep_reserve(self) -> None:
+        """Preallocate the file that is given up on a full disk: deleting from SQLite needs space."""
+        try:
+            if os.path.exists(self._reserve) and os.stat(self._reserve).st_size >= _RESERVE_BYTES:
+                return
+            if self._free_bytes() < 4 * _RESERVE_BYTES:
+                return
+            fd = os.open(self._reserve, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(fd, 0, _RESERVE_BYTES)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            self._report(f"cannot keep a reserve of 1 MiB in {self._reserve}: {error}")
+
+    def _free_bytes(self) -> int:
+        stat = os.statvfs(os.path.dirname(self.path))
+        return stat.f_bavail * stat.f_frsize
+
+    # -- transactions
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One atomic change; any exception undoes it."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+
+    def commit(self, change: Callable[[], None]) -> bool:
+        """Run ``change`` in a transaction. On a full disk: give up the reserve, drop the oldest batches, try again.
+
+        False (and one report per state change) if it still does not fit: the caller's data of this tick are lost.
+        """
+        try:
+            with self.transaction():
+                change()
+        except sqlite3.OperationalError as error:
+            if not is_full(error):
+                raise
+            return self._retry_full(change, error)
+        if self._full:
+            self._full = False
+            self._keep_reserve()
+            self._report("the store accepts data again")
+        return True
+
+    def _retry_full(self, change: Callable[[], None], error: sqlite3.Error) -> bool:
+        if not self._full:
+            self._full = True
+            self._report(f"the store is full ({error}): the oldest unsent rows are dropped to make room")
+        if os.path.exists(self._reserve):
+            os.unlink(self._reserve)
+        for _ in range(10):
+            try:
+                self.drop_oldest(_DROP_STEP, "store full")
+                with self.transaction():
+                    change()
+                return True
+            except sqlite3.OperationalError as again:
+                if not is_full(again):
+                    raise
+        return False
+
+    # -- small values
+
+    def get(self, key: str) -> str | None:
+        """A remembered value."""
+        row = self.db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def put(self, key: str, value: str) -> None:
+        """Remember a value."""
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES(?,?)", (key, value))
+
+    def put_report(self, report: dict[str, object]) -> None:
+        """Keep what status shows of the collector; written only when it changed."""
+        text = json.dumps(report, separators=(",", ":"), sort_keys=True)
+        if text != self._reported:
+            self._reported = text
+            with suppress(sqlite3.OperationalError):  # a full disk must not end the collector for a report
+                self.put("report", text)
+
+    def raw(self) -> dict[str, Any]:
+        """Raw counters by query, as they were put."""
+        return {q: json.loads(s) for q, s in self.db.execute("SELECT query, state FROM raw")}
+
+    def put_raw(self, query: str, state: Any) -> None:
+        """Keep a query's raw counters for the first sample after a restart."""
+        self.db.execute(
+            "INSERT OR REPLACE INTO raw VALUES(?,?)", (query, json.dumps(state, separators=(",", ":")))
+        )
+
+    # -- samples and windows
+
+    def add_sample(self, source: str, at_us: int, found: Iterable[Record]) -> None:
+        """Append the records that one run put into the local table ``source``."""
+        body = json.dumps(
+            [[r.partition_key, r.row_key, r.columns] for r in found], separators=(",", ":"), ensure_ascii=False
+        )
+        self.db.execute("INSERT INTO samples VALUES(?,?,?)", (source, at_us, body))
+
+    def samples(self, source: str, begin_us: int, end_us: int) -> list[tuple[int, Record]]:
+        """(time, record) pairs of [begin, end) in time order, insertion order for equal times."""
+        rows = self.db.execute(
+            "SELECT t, body FROM samples WHERE source=? AND t>=? AND t<? ORDER BY t, rowid", (source, begin_us, end_us)
+        )
+        return [
+            (t, Record({k: (v[0], v[1]) for k, v in cols.items()}, pk, rk))
+            for t, body in rows
+            for pk, rk, cols in json.loads(body)
+        ]
+
+    def sample_times(self, source: str, begin_us: int, end_us: int) -> list[int]:
+        """Times of the samples in [begin, end), ascending."""
+        rows = self.db.execute(
+            "SELECT DISTINCT t FROM samples WHERE source=? AND t>=? AND t<? ORDER BY t", (source, begin_us, end_us)
+        )
+        return [t for (t,) in rows]
+
+    def trim_samples(self, source: str, before_us: int) -> None:
+        """Forget samples that no window needs any more."""
+        self.db.execute("DELETE FROM samples WHERE source=? AND t<?", (source, before_us))
+
+    def closed_until(self, window: str) -> int | None:
+        """End (Unix s) of the newest closed window of a derived event, None if it never ran."""
+        row = self.db.execute("SELECT closed FROM windows WHERE id=?", (window,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def set_closed(self, window: str, end: int) -> None:
+        """Remember that all windows up to ``end`` (Unix s) are closed."""
+        self.db.execute("INSERT OR REPLACE INTO windows VALUES(?,?)", (window, end))
+
+    # -- outbox
+
+    def queue(self, batches: Iterable[Batch], now: float) -> int:
+        """Put batches into the outbox and count them as produced; returns how many rows."""
+        total = 0
+        for batch in batches:
+            text = json.dumps(pack(batch.rows), separators=(",", ":"), ensure_ascii=False)
+            n = len(batch.rows)
+            self.db.execute(
+                "INSERT INTO outbox(t, moniker, tbl, n, body) VALUES(?,?,?,?,?)",
+                (now, batch.moniker, batch.table, n, zlib.compress(text.encode(), 1)),
+            )
+            self.db.execute(
+                "INSERT INTO produced VALUES(?,?) ON CONFLICT(tbl) DO UPDATE SET n=n+excluded.n", (batch.table, n)
+            )
+            total += n
+        return total
+
+    def drop(self, table: str, reason: str, rows: int) -> None:
+        """Count rows that will never be delivered."""
+        self.db.execute(
+            "INSERT INTO dropped VALUES(?,?,?) ON CONFLICT(tbl, reason) DO UPDATE SET n=n+excluded.n",
+            (table, reason, rows),
+        )
+
+    def drop_oldest(self, batches: int, reason: str) -> int:
+        """Drop the oldest unsent batches, counted; returns how many rows."""
+        acked = self._acked_ids()
+        rows = 0
+        with self.transaction():
+            found = self.db.execute("SELECT id, tbl, n FROM outbox ORDER BY id LIMIT ?", (batches,)).fetchall()
+            for batch, table, n in found:
+                self.db.execute("DELETE FROM outbox WHERE id=?", (batch,))
+                if batch not in acked:
+                    self.drop(table, reason, n)
+                    rows += n
+        return rows
+
+    def _acked_ids(self) -> set[int]:
+        try:
+            if self._acks is None:
+                self._acks = open_reader(self._uploads)
+            if self._acks is None:
+                return set()
+            known = self._acks.execute("SELECT value FROM meta WHERE key='generation'").fetchone()
+            if known is None or known[0] != self.generation:
+                return set()
+            return {i for (i,) in self._acks.execute("SELECT batch FROM acks")}
+        except (sqlite3.Error, StoreError) as error:
+            self._acks = None
+            self._report(f"cannot read {self._uploads}: {error}")
+            return set()
+
+    def forget_delivered(self) -> int:
+        """Delete the batches that the uploader has acknowledged; returns how many."""
+        if self._acks is not None:
+            version = self._acks.execute("PRAGMA data_version").fetchone()[0]
+            if version == self._acks_version:
+                return 0
+            self._acks_version = version
+        acked = self._acked_ids()
+        if not acked:
+            return 0
+        low, high = min(acked), max(acked)
+        here = [i for (i,) in self.db.execute("SELECT id FROM outbox WHERE id BETWEEN ? AND ?", (low, high))]
+        gone = [(i,) for i in here if i in acked]
+        if gone:
+            with self.transaction():
+                self.db.executemany("DELETE FROM outbox WHERE id=?", gone)
+        return len(gone)
+
+    def enforce_bounds(self) -> int:
+        """Drop oldest batches while the used part of the file is over 90 % of the cap or the disk is below its floor.
+
+        Returns the rows dropped.
+        """
+        size, pages, free = (
+            self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
+        )
+        dropped = 0
+        if (pages - free) * size > self._max_bytes * 9 // 10:
+            dropped += self.drop_oldest(_DROP_STEP, "store size cap")
+        if self._min_free and self._free_bytes() < self._min_free and self.outbox_rows() > 1000:
+            dropped += self.drop_oldest(_DROP_STEP, "disk free-space floor")
+        return dropped
+
+    def outbox_rows(self) -> int:
+        """Rows in the outbox, acknowledged ones that are not yet deleted included."""
+        return int(self.db.execute("SELECT coalesce(sum(n),0) FROM outbox").fetchone()[0])
+
+    def close(self) -> None:
+        """Close both files."""
+        if self._acks is not None:
+            self._acks.close()
+        self.db.close()

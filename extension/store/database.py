@@ -1,0 +1,67 @@
+"""Opening SQLite files the way every process here does: WAL, bounded waits, private modes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+BUSY_MS = 5000
+
+
+class StoreError(Exception):
+    """The store cannot be used; one line that names the file and what to do."""
+
+
+def open_writer(path: str, script: str, *, max_bytes: int | None = None) -> sqlite3.Connection:
+    """The writer's connection: file 0600, folder 0700, WAL, synchronous NORMAL, autocommit (BEGIN is explicit).
+
+    ``script`` creates the schema if it is missing; ``max_bytes`` caps the main file. Raises StoreError.
+    """
+    try:
+        folder = os.path.dirname(path)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        db = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.execute("PRAGMA journal_size_limit=4194304")
+        db.execute("PRAGMA cache_size=-512")
+        if max_bytes is not None:
+            size = db.execute("PRAGMA page_size").fetchone()[0]
+            db.execute(f"PRAGMA max_page_count={max(64, max_bytes // size)}")
+        db.executescript(script)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"cannot open the store {path}: {error}; check free space and permissions") from error
+    return db
+
+
+def open_reader(path: str) -> sqlite3.Connection | None:
+    """A connection that only reads, or None while the file does not exist.
+
+    It is opened read-write and then restrained, because a plain read-only connection cannot recover the WAL index
+    after its writer was killed.
+    """
+    if not os.path.exists(path):
+        return None
+    try:
+        db = sqlite3.connect(
+            f"file:{path}?mode=rw", uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+        )
+        db.execute("PRAGMA query_only=ON")
+        db.execute("PRAGMA cache_size=-512")
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot read the store {path}: {error}") from error
+    return db
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether the error says that the disk or the cap is full."""
+    text = str(error)
+    return "full" in text or "disk I/O error" in text
+
+
+def is_corrupt(error: BaseException) -> bool:
+    """Whether the error says that the file is not a (whole) database."""
+    return isinstance(error, sqlite3.DatabaseError) and any(
+        word in str(error) for word in ("malformed", "not a database", "corrupt")
+    )
