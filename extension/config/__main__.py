@@ -1,0 +1,21 @@
+"""``python -m extension.config generate ...`` and ``check ...``: ``lad config`` without the rest of ``lad``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from extension.config.cli import add_parsers
+
+
+def main() -> int:
+    """Run one command; its exit code."""
+    parser = argparse.ArgumentParser(prog="lad")
+    add_parsers(parser.add_subparsers(required=True))
+    args = parser.parse_args(["config", *sys.argv[1:]])
+    code: int = args.run(args)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""LAD 2.3 settings -> model (spec/lad-handler.md 4.1 - 4.5).
+
+Wherever LAD 2.3 swallowed an exception and went on, the same happens here, and an error says so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from lxml import etree
+
+from extension.config import credentials, lad23_queries, portal, values, xmlcfg, xmlsafe
+from extension.config.machine import Machine
+from extension.config.model import Metrics, Settings
+from extension.config.problems import Problems
+from extension.config.values import MONITOR, PROTECTED, PUBLIC, Object, member
+
+VOLUMES = ("Small", "Medium", "Large")
+
+PUBLIC_KEYS = (
+    "xmlCfg", "ladCfg", "perfCfg", "fileCfg", "syslogCfg", "enableSyslog", "EnableSyslog", "mdsdCfg", "eventVolume",
+    "sampleRateInSeconds", "instanceID", "mdsdHttpProxy", "StorageAccount", "honourXmlCfg",
+)  # fmt: skip
+PROTECTED_KEYS = (
+    "storageAccountName", "storageAccountKey", "storageAccountSasToken", "storageAccountEndPoint", "mdsdHttpProxy",
+    "mysqladdress", "mysqlusername", "mysqlpassword",
+)  # fmt: skip
+_RESOURCE_ID = re.compile(r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/[^/]+(/[^/]+/[^/]+)+", re.IGNORECASE)
+_SCALE_SET = "providers/Microsoft.Compute/virtualMachineScaleSets"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How settings are read: ``exact`` is LAD 2.3 to the letter; ``now`` judges dates (aware)."""
+
+    exact: bool
+    machine: Machine
+    now: datetime
+
+
+def read(public: Object, protected: Object, how: Reading, problems: Problems) -> Settings | None:
+    """The settings as a model; None where LAD wrote no document (credentials, mdsdCfg)."""
+    lad_cfg = values.obj(public.get("ladCfg"), member(PUBLIC, "ladCfg"), problems)
+    monitor = values.child(lad_cfg, "diagnosticMonitorConfiguration", member(PUBLIC, "ladCfg"), problems)
+    _report_keys(public, protected, problems)
+    credential = credentials.credential(protected, how.exact, how.now, problems)
+    usable, base = _base_document(public, problems)
+    metrics = _metrics(public, monitor, how, problems)
+    perf = lad23_queries.perf(public, monitor, problems)
+    files = lad23_queries.files(public, monitor, problems)
+    _unused(public, monitor, problems)
+    settings = Settings(
+        credential,
+        _event_volume(public, monitor, how, problems),
+        _sample_rate(public, problems),
+        perf,
+        files,
+        metrics,
+        _app_insights(lad_cfg, how, problems),
+        base,
+    )
+    return settings if credential is not None and usable else None
+
+
+def _report_keys(public: Object, protected: Object, problems: Problems) -> None:
+    for source, path, known in ((public, PUBLIC, PUBLIC_KEYS), (protected, PROTECTED, PROTECTED_KEYS)):
+        for key in source:
+            if key in known:
+                continue
+            if path == PUBLIC and key in PROTECTED_KEYS:
+                problems.warning(
+                    member(path, key),
+                    "is read from the protected settings only",
+                    "move it: public settings are not secret",
+                )
+                continue
+            near = problems.nearest(key, known)
+            if near:
+                problems.warning(member(path, key), "unknown setting, ignored", f"did you mean {near}?")
+            else:
+                problems.note(member(path, key), "unknown setting, ignored")
+
+
+def _base_document(public: Object, problems: Problems) -> tuple[bool, etree._Element | None]:
+    """``mdsdCfg``: whether the document can be made, and the user's own starting point."""
+    path = member(PUBLIC, "mdsdCfg")
+    given = values.text(public, "mdsdCfg", PUBLIC, problems)
+    if not given:
+        return True, None
+    xml = values.decoded(given, path, problems)
+    if xml is None:
+        return False, None
+    try:
+        return True, xmlsafe.parse(xml)
+    except xmlsafe.XmlError as problem:
+        problems.error(problem.at(path), str(problem), problem.cure)
+        return False, None
+
+
+def _resource_id(public: Object, monitor: Object, how: Reading, problems: Problems) -> tuple[str, xmlcfg.WadCfg, str]:
+    """resourceId from ladCfg, else from xmlCfg; the xmlCfg; and the path where the id was found."""
+    section = values.child(monitor, "metrics", MONITOR, problems)
+    own = values.text(section, "resourceId", member(MONITOR, "metrics"), problems)
+    path = member(PUBLIC, "xmlCfg")
+    given = values.text(public, "xmlCfg", PUBLIC, problems)
+    wad = xmlcfg.WadCfg("")
+    seen = Problems()
+    if given.strip():
+        xml = values.decoded(given, path, seen)
+        if xml is not None and not xml.strip():
+            seen.warning(path, "is empty: no metric tables", "give a WadCfg document with Metrics/@resourceId")
+        elif xml is not None:
+            wad = xmlcfg.read(xml, path, how.exact, seen)
+    elif isinstance(public.get("xmlCfg"), str):
+        seen.warning(path, "is empty: no metric tables", "give base64 of a WadCfg document, or remove the key")
+    if own:
+        problems.extend_unused(seen)
+        return own, wad, f"{MONITOR}.metrics.resourceId"
+    problems.extend(seen)
+    return wad.resource_id, wad, path
+
+
+def _metrics(public: Object, monitor: Object, how: Reading, problems: Problems) -> Metrics | None:
+    resource_id, wad, path = _resource_id(public, monitor, how, problems)
+    honour = values.flag(public, "honourXmlCfg", PUBLIC, problems)
+    instance = _instance_id(public, problems)
+    if not resource_id:
+        if honour:
+            problems.warning(member(PUBLIC, "honourXmlCfg"), "there is no resourceId, so there are no metric tables")
+        return None
+    if not _RESOURCE_ID.fullmatch(resource_id):
+        problems.warning(
+            path,
+            "the resourceId is not that of a resource; the portal looks rows up by it",
+            "write /subscriptions/ID/resourceGroups/NAME/providers/Microsoft.Compute/virtualMachines/NAME",
+            resource_id,
+        )
+    where, scale_set = (resource_id, _SCALE_SET) if how.exact else (resource_id.lower(), _SCALE_SET.lower())
+    if not instance and scale_set in where:
+        instance = how.machine.vm_uuid
+        if not instance:
+            problems.warning(path, "this machine has no UUID to tell scale-set instances apart", "set instanceID")
+    queries, periods = portal.QUERIES, portal.PERIODS
+    xml_path = member(PUBLIC, "xmlCfg")
+    if honour:
+        if wad.counters is not None:
+            queries = xmlcfg.queries(wad.counters, xml_path, problems)
+        else:
+            problems.note(xml_path, "lists no counters: all of the portal's are collected")
+        periods = xmlcfg.periods(wad.periods, xml_path, problems) or portal.PERIODS
+    elif wad.counters:
+        problems.note(
+            xml_path,
+            "its counters and periods are not used: LAD 2.3 collects a fixed set over PT1M and PT1H",
+            'set "honourXmlCfg": true to use them',
+        )
+    return Metrics(resource_id, instance, queries, periods)
+
+
+def _instance_id(public: Object, problems: Problems) -> str:
+    instance = values.text(public, "instanceID", PUBLIC, problems)
+    if re.search(r"[/\\#?\x00-\x1f\x7f-\x9f]", instance):
+        problems.error(
+            member(PUBLIC, "instanceID"),
+            "becomes part of row keys, where / \\ # ? are not allowed: the table service refuses every row",
+            "use letters, digits and dashes",
+            instance,
+        )
+    return instance
+
+
+def _unused(public: Object, monitor: Object, problems: Problems) -> None:
+    """Settings that are checked but drive nothing in this version."""
+    for key in ("enableSyslog", "EnableSyslog"):
+        if isinstance(public.get(key), bool):
+            value = str(public[key]).lower()
+            problems.warning(
+                member(PUBLIC, key),
+                "is a boolean, on which LAD stopped; it is taken as what it means",
+                f'write "{value}"',
+            )
+        if values.flag(public, key, PUBLIC, problems):
+            problems.note(member(PUBLIC, key), "this version writes the syslog route but does not collect syslog yet")
+    for source, at in ((monitor, MONITOR), (public, PUBLIC)):
+        given = values.text(source, "syslogCfg", at, problems)
+        if given and values.decoded(given, member(at, "syslogCfg"), problems) is not None:
+            problems.note(member(at, "syslogCfg"), "this version does not configure syslog yet")
+    proxy = values.text(public, "mdsdHttpProxy", PUBLIC, problems)
+    if proxy:
+        problems.warning(member(PUBLIC, "mdsdHttpProxy"), "this version does not use a proxy yet")
+    values.text(public, "StorageAccount", PUBLIC, problems)
+
+
+def _event_volume(public: Object, monitor: Object, how: Reading, problems: Problems) -> str:
+    own = values.text(monitor, "eventVolume", MONITOR, problems)
+    given = own or values.text(public, "eventVolume", PUBLIC, problems)
+    if not given or given in VOLUMES:
+        return given or "Medium"
+    path = member(MONITOR if own else PUBLIC, "eventVolume")
+    meant = next((v for v in VOLUMES if v.lower() == given.strip().lower()), "Medium")
+    problems.warning(path, f"is not Small, Medium or Large: {meant} is used", f"write {meant}", given)
+    return given if how.exact else meant
+
+
+def _sample_rate(public: Object, problems: Problems) -> str:
+    given = values.number_text(public, "sampleRateInSeconds", PUBLIC, problems)
+    if not given:
+        return "60"
+    if not re.fullmatch(r"\s*\d{1,9}\s*", given) or not int(given):
+        problems.error(
+            member(PUBLIC, "sampleRateInSeconds"), "must be a whole number of seconds, at least 1", 'write "60"', given
+        )
+    return given
+
+
+def _app_insights(lad_cfg: Object, how: Reading, problems: Problems) -> str:
+    path = f"{PUBLIC}.ladCfg"
+    section = values.child(lad_cfg, "sinksConfig", path, problems)
+    for at, element in values.items(section, "sinks", f"{path}.sinksConfig", problems) or []:
+        entry = values.obj(element, at, problems)
+        if "applicationInsights" in entry:
+            key = values.text(entry, "applicationInsights", at, problems)
+            problems.warning(member(at, "applicationInsights"), "Application Insights is not served: no rows go there")
+            return key if how.exact else ""
+    return ""

@@ -1,0 +1,141 @@
+"""What LAD 2.3 asks for besides metrics: performance queries and tailed files (spec/lad-handler.md 4.1, 4.3)."""
+
+from __future__ import annotations
+
+import re
+
+from extension.config import portal, values
+from extension.config.counters import CLASS_ALIASES
+from extension.config.model import NAMESPACE, FileLog, PerfQuery, query_text
+from extension.config.problems import Problems
+from extension.config.queries import check_query
+from extension.config.values import MONITOR, PUBLIC, Object, member
+
+
+def perf(public: Object, monitor: Object, problems: Problems) -> tuple[PerfQuery, ...]:
+    """ladCfg's counters, else perfCfg, else (only without that key) the defaults."""
+    own = _lad_cfg_queries(monitor, problems)
+    seen = Problems()
+    listed = _perf_cfg(public, seen)
+    if own is None or own:
+        problems.extend_unused(seen)
+    else:
+        problems.extend(seen)
+    if own is None:
+        return ()
+    if own:
+        return own
+    return listed if "perfCfg" in public else portal.DEFAULT_PERF
+
+
+def _lad_cfg_queries(monitor: Object, problems: Problems) -> tuple[PerfQuery, ...] | None:
+    """Queries grouped by table, namespace and class (spec 4.3); None where LAD gave up and wrote no query at all."""
+    section = values.child(monitor, "performanceCounters", MONITOR, problems)
+    path = member(MONITOR, "performanceCounters")
+    if not section:
+        return ()
+    listed = values.items(section, "performanceCounterConfiguration", path, problems)
+    if listed is None:
+        problems.error(
+            path, "performanceCounterConfiguration is missing: no performance queries at all", "list the counters"
+        )
+        return None
+    groups: dict[tuple[str, str, str], tuple[str | None, list[str]]] = {}
+    complete = True
+    for at, element in listed:
+        entry = values.obj(element, at, problems)
+        name, counter, table = (values.text(entry, k, at, problems) for k in ("class", "counterSpecifier", "table"))
+        if not (name and counter and table):
+            lacking = [k for k in ("class", "counterSpecifier", "table") if not entry.get(k)]
+            if lacking or not entry:
+                problems.error(
+                    at,
+                    "Incomplete performance counter configuration; no performance queries at all: missing "
+                    + ", ".join(lacking),
+                    "give class, counterSpecifier and table",
+                )
+            complete = False
+            continue
+        condition = values.text(entry, "condition", at, problems) if entry.get("condition") is not None else None
+        namespace = _namespace(entry, at, problems)
+        key = (table, namespace, CLASS_ALIASES.get(name.lower(), name.lower()))
+        first, counters = groups.setdefault(key, (condition, []))
+        if first != condition:
+            problems.error(
+                member(at, "condition"),
+                "Cannot have two different conditions on same table; no performance queries at all",
+                f"give the counters of {name} another table",
+            )
+            complete = False
+        elif counter not in counters:
+            counters.append(counter)
+    if not complete:
+        return None
+    found = tuple(
+        PerfQuery(query_text(",".join(counters), name, where or ""), table, namespace)
+        for (table, namespace, name), (where, counters) in groups.items()
+    )
+    for query in found:
+        problems.extend(check_query(query.text, query.namespace, path))
+    return found
+
+
+def _namespace(entry: Object, path: str, problems: Problems) -> str:
+    if "namespace" not in entry:
+        return NAMESPACE
+    given = values.text(entry, "namespace", path, problems)
+    if not given and entry["namespace"] in (None, ""):
+        problems.error(member(path, "namespace"), "is empty", f'write "{NAMESPACE}" or remove the key')
+    return given
+
+
+def _table(name: str, path: str, problems: Problems) -> None:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,62}", name):
+        problems.warning(
+            path, "the table service takes letters and digits only, a letter first, at most 63", value=name
+        )
+
+
+def _perf_cfg(public: Object, problems: Problems) -> tuple[PerfQuery, ...]:
+    found: list[PerfQuery] = []
+    usable = True
+    for at, element in values.items(public, "perfCfg", PUBLIC, problems) or []:
+        entry = values.obj(element, at, problems)
+        query, table = values.text(entry, "query", at, problems), values.text(entry, "table", at, problems)
+        namespace = _namespace(entry, at, problems)
+        for key in ("query", "table"):
+            if entry.get(key) in (None, ""):
+                problems.error(
+                    member(at, key), "is missing: this query and all after it are left out", "give query and table"
+                )
+        if not query or not table:
+            usable = False
+        if query:
+            problems.extend(check_query(query, namespace, member(at, "query")))
+        if table:
+            _table(table, member(at, "table"), problems)
+        if usable:
+            found.append(PerfQuery(query, table, namespace))
+    return tuple(found)
+
+
+def files(public: Object, monitor: Object, problems: Problems) -> tuple[FileLog, ...]:
+    section = values.child(monitor, "fileLogs", MONITOR, problems)
+    listed = values.items(section, "fileLogConfiguration", member(MONITOR, "fileLogs"), problems)
+    other = values.items(public, "fileCfg", PUBLIC, problems)
+    found: list[FileLog] = []
+    for at, element in listed or other or []:
+        entry = values.obj(element, at, problems)
+        file, table = values.text(entry, "file", at, problems), values.text(entry, "table", at, problems)
+        for key in ("file", "table"):
+            if entry.get(key) in (None, ""):
+                problems.error(member(at, key), "is missing: this file is left out", "give file and table")
+        if file and not file.startswith("/"):
+            problems.warning(member(at, "file"), "is not an absolute path", value=file)
+        if file and table:
+            _table(table, member(at, "table"), problems)
+            found.append(FileLog(file, table))
+    if found:
+        at = f"{MONITOR}.fileLogs" if listed else member(PUBLIC, "fileCfg")
+        problems.warning(at, "this version writes the routes of file logs but does not read the files yet")
+    return tuple(found)

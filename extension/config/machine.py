@@ -1,0 +1,71 @@
+"""Who this machine is: its UUID and its deployment (spec/lad-handler.md 4.6)."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass
+
+from extension.config import xmlsafe
+
+_NAMESPACE = uuid.UUID("6f0d9d3e-52c8-5a0e-9c43-6c1f2d1f6a57")  # fixed, so that a machine keeps its derived UUID
+_LIMIT = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Machine:
+    """``vm_uuid``: upper-case UUID text, "" if none can be told; ``deployment_id``: "" outside a hosted environment."""
+
+    vm_uuid: str
+    deployment_id: str
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, "rb") as f:
+            return f.read(_LIMIT).decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
+def _uuid_of(text: str) -> str:
+    """The canonical form of a UUID text; empty if it is none or a firmware's placeholder (all bits alike)."""
+    try:
+        value = uuid.UUID(text)
+    except ValueError:
+        return ""
+    return "" if value.int in (0, (1 << 128) - 1) else str(value).upper()
+
+
+def vm_uuid(root: str = "/") -> str:
+    """The UUID that the firmware reports, else one derived from ``/etc/machine-id``, else ""."""
+    found = _uuid_of(_text(os.path.join(root, "sys/class/dmi/id/product_uuid")))
+    if found:
+        return found
+    machine_id = _text(os.path.join(root, "etc/machine-id"))
+    return str(uuid.uuid5(_NAMESPACE, machine_id)).upper() if machine_id else ""
+
+
+def deployment_id(waagent_dir: str) -> str:
+    """The deployment's name in the agent's ``HostingEnvironmentConfig.xml``.
+
+    "" without that file; ``unknown`` when the file names none, which is the value readers know from LAD.
+    """
+    path = os.path.join(waagent_dir, "HostingEnvironmentConfig.xml")
+    try:
+        with open(path, "rb") as f:
+            data = f.read(_LIMIT)
+    except OSError:
+        return ""
+    try:
+        root = xmlsafe.parse(data)
+    except xmlsafe.XmlError:
+        return "unknown"
+    first = next((e for e in root.iter() if xmlsafe.local_name(e) == "Deployment"), None)
+    return (first.get("name") or "unknown") if first is not None else "unknown"
+
+
+def found(root: str = "/", waagent_dir: str | None = None) -> Machine:
+    """The machine below the file-system ``root``; ``waagent_dir`` defaults to ``var/lib/waagent`` there."""
+    agent = os.path.join(root, "var/lib/waagent") if waagent_dir is None else waagent_dir
+    return Machine(vm_uuid(root), deployment_id(agent))

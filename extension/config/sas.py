@@ -1,0 +1,182 @@
+"""Judging storage credentials without using them: shared keys and SAS tokens (spec/storage.md "SAS forms").
+
+A key or token that looks wrong is still tried, so every finding is a warning. No message repeats any part of a secret
+except the plain fields of a SAS (services, resource types, permissions, dates, version).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from urllib.parse import unquote
+
+from extension.config.problems import Problems
+
+SOON = timedelta(days=14)
+_KEY_BYTES = 64
+_NEW_SAS = "create an account SAS with services bt, resource types sco and permissions rwlacu"
+_DATE = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?\s*(Z|[+-]\d\d:?\d\d)?",
+    re.ASCII | re.IGNORECASE,
+)
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+
+
+@dataclass(frozen=True)
+class Sas:
+    """A token as it is sent (``token``: no leading ``?``, encoded once) and its fields, decoded."""
+
+    token: str
+    fields: dict[str, str]
+
+
+def parse_date(text: str) -> datetime | None:
+    """A SAS date in any ISO form the service takes, as UTC; None if it is none. No zone means UTC."""
+    found = _DATE.fullmatch(text.strip())
+    if not found:
+        return None
+    year, month, day, hour, minute, second, fraction, zone = found.groups()
+    micros = int((fraction or "0").ljust(6, "0")[:6])
+    try:
+        moment = datetime(
+            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), micros, timezone.utc
+        )
+        if zone and zone.upper() != "Z":
+            digits = zone[1:].replace(":", "")
+            offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+            moment += -offset if zone[0] == "+" else offset
+    except (ValueError, OverflowError):
+        return None
+    return moment
+
+
+def _split(token: str) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for part in token.split("&"):
+        name, found, value = part.partition("=")
+        if found and name not in fields:
+            fields[name] = value
+    return fields
+
+
+def normalise(token: str, path: str, problems: Problems) -> Sas:
+    """``token`` in the one form that works: without ``?``, URL or extra encoding; what was undone is a warning."""
+    text = token.strip()
+    if text != token:
+        problems.warning(path, "the SAS has blanks or line breaks around it, which are ignored", "remove them")
+    if re.match(r"(?i)https?://", text) and "?" in text:
+        problems.warning(path, "this is a URL with a SAS; only its query is used", "give the part after the ?")
+        text = text.partition("?")[2]
+    if text.startswith("?"):
+        problems.warning(path, "the SAS starts with ?, which is ignored", "remove the leading ?")
+        text = text.lstrip("?")
+    if "&amp;" in text:
+        problems.warning(path, "the SAS has &amp; in place of &, which is undone", "write & between the fields")
+        text = text.replace("&amp;", "&")
+    if "=" not in text and _ESCAPE.search(text):
+        problems.warning(path, "the whole SAS is percent-encoded, which is undone", "give the token as it was made")
+        text = unquote(text)
+    raw = _split(text)
+    once = {name: unquote(value) for name, value in raw.items()}
+    if any(_ESCAPE.search(once.get(name, "")) for name in ("sig", "se", "st")):
+        problems.warning(path, "the SAS is percent-encoded twice, which is undone", "encode the token once")
+        text = "&".join(f"{n}={unquote(v)}" for n, v in raw.items())
+        once = {name: unquote(unquote(value)) for name, value in raw.items()}
+    return Sas(text, once)
+
+
+def _missing(wanted: str, given: str) -> str:
+    return "".join(letter for letter in wanted if letter not in given)
+
+
+def _judge_rights(fields: dict[str, str], path: str, problems: Problems) -> None:
+    if "ss" not in fields:
+        if "tn" in fields:
+            problems.warning(
+                path,
+                f"this SAS is bound to the table {fields['tn']} and cannot create or fill any other",
+                _NEW_SAS,
+            )
+        elif "sr" in fields:
+            problems.warning(path, "this SAS is for a blob or container and cannot write tables", _NEW_SAS)
+        else:
+            problems.warning(path, "this does not look like a SAS: it has neither ss nor tn", _NEW_SAS)
+        return
+    for field_name, wanted, reason in (
+        ("ss", "bt", "Account SAS must enable blob and table services (ss='bt' or better)"),
+        ("srt", "co", "Account SAS must enable container and object access (srt='co' or better)"),
+        ("sp", "acluw", "Account SAS must grant sp='acluw' permissions or better"),
+    ):
+        lacking = _missing(wanted, fields.get(field_name, ""))
+        if lacking:
+            problems.warning(path, f"{reason}; missing: {', '.join(lacking)}", _NEW_SAS)
+
+
+def _judge_dates(fields: dict[str, str], path: str, now: datetime, problems: Problems) -> None:
+    renew = "create a new SAS and put it into the protected settings"
+    moments: dict[str, datetime | None] = {}
+    for name, meaning in (("st", "start"), ("se", "expiry")):
+        if name in fields:
+            moments[name] = parse_date(fields[name])
+            if moments[name] is None:
+                problems.warning(
+                    path,
+                    f"the {meaning} date ({name}) of the SAS cannot be read",
+                    "write it as 2031-05-06T07:08:09Z",
+                    fields[name],
+                )
+    start, end = moments.get("st"), moments.get("se")
+    if end is not None and end <= now:
+        problems.warning(path, f"the SAS expired at {end:%Y-%m-%dT%H:%M:%SZ}", renew)
+    elif end is not None and end - now < SOON:
+        problems.warning(path, f"the SAS expires soon, at {end:%Y-%m-%dT%H:%M:%SZ}", renew)
+    if start is not None and start > now:
+        problems.warning(path, f"the SAS is not valid before {start:%Y-%m-%dT%H:%M:%SZ}", "check the clock and st")
+    if "se" not in fields and "si" not in fields:
+        problems.warning(path, "the SAS has no expiry date (se)", _NEW_SAS)
+
+
+def judge_sas(sas: Sas, path: str, now: datetime, problems: Problems) -> None:
+    """Services, resource types, permissions, dates and signature of a SAS; ``now`` is aware."""
+    fields = sas.fields
+    if not fields:
+        problems.warning(path, "this does not look like a SAS: it has no name=value fields", _NEW_SAS)
+        return
+    _judge_rights(fields, path, problems)
+    _judge_dates(fields, path, now, problems)
+    for name in ("sv", "sig"):
+        if not fields.get(name):
+            problems.warning(path, f"the SAS has no {name} field", "copy the whole token")
+    signature = fields.get("sig", "").replace(" ", "+")
+    if signature and not _is_base64(signature):
+        problems.warning(
+            path, "the signature (sig) of the SAS is not base64: the token is cut or altered", "copy the whole token"
+        )
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
+def judge_key(key: str, path: str, problems: Problems) -> None:
+    """Whether a shared key can be one: base64 of 64 bytes."""
+    cure = "copy the whole key from the storage account's access keys"
+    text = key.strip()
+    if text != key:
+        problems.warning(path, "the key has blanks or line breaks around it, which are ignored", "remove them")
+    if "AccountKey=" in text:
+        problems.warning(path, "this looks like a connection string, not a key", "give only what follows AccountKey=")
+    elif re.search(r"(^|[?&])sig=", text):
+        problems.warning(path, "this looks like a SAS, not a key", "give it as storageAccountSasToken")
+    elif not _is_base64(text):
+        odd = "its length is odd" if len(text) % 2 else "it is not base64"
+        problems.warning(path, f"the key cannot be read: {odd}", cure)
+    elif len(base64.b64decode(text)) != _KEY_BYTES:
+        problems.warning(path, f"a storage key has {_KEY_BYTES} bytes, this one {len(base64.b64decode(text))}", cure)

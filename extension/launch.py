@@ -1,0 +1,24 @@
+"""Start one module of this project in an isolated interpreter: ``python -I -S launch.py PATHS MODULE [ARG ...]``.
+
+``-I -S`` keeps the host's site-packages, ``.pth`` files and PYTHON* variables out of the resident processes
+(memory, and nothing that an operator installed can break them). PATHS (joined by ``os.pathsep``) is what the parent
+found on its own ``sys.path`` beyond the standard library: ``lib/`` of an installed package or a venv's site-packages.
+"""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Put the project and PATHS on ``sys.path`` and run MODULE's ``main()``; its int result is the exit code."""
+    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    extra = [p for p in sys.argv[1].split(os.pathsep) if p and p != home]
+    module = sys.argv[2]
+    del sys.argv[1:3]
+    sys.path[:] = [home, *extra, *(p for p in sys.path if p != os.path.dirname(os.path.abspath(__file__)))]
+    __import__(module)
+    sys.exit(sys.modules[module].main())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""The small parts of the configuration: durations, XML safety, problems, machine identity."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from extension.config import durations, machine, xmlsafe
+from extension.config.problems import LIMIT, Problem, Problems, nearest
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("PT1M", 60), ("PT1H", 3600), ("PT1H30M5S", 5405), ("P2DT3S", 172803), ("PT1.9S", 1), ("PT", 0), ("P1D", None)]
+    + [(odd, None) for odd in ("1M", "P1M", "P1W", "", "PT1M ", "pt1m", "PT-1S", "PT1M1H", "PT1M\n", "PT\u0661M")],
+)
+def test_durations_as_mdsd_reads_them(text: str, seconds: int | None) -> None:
+    assert durations.mdsd_seconds(text) == seconds
+
+
+def test_settings_may_leave_the_time_part_out() -> None:
+    assert durations.settings_seconds("P1D") == 86400
+    assert durations.settings_seconds("PT15S") == 15
+    assert durations.settings_seconds("P1W") is None
+
+
+BOMB = '<!DOCTYPE a [<!ENTITY x "' + "x" * 50 + '">' + "".join(
+    f'<!ENTITY y{i} "{("&y" + str(i - 1) + ";") * 20 if i else "&x;" * 20}">' for i in range(8)
+) + "]><a>&y7;</a>"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"<a", "malformed XML"),
+        (b"<a/><b/>", "malformed XML"),
+        (b"\xff\xfe\x00", "malformed XML"),
+        (b'<?xml version="1.0" encoding="nonsense-9"?><a/>', "malformed XML"),
+        (b"<a>" * 300 + b"</a>" * 300, "malformed XML"),
+        (BOMB.encode(), "DOCTYPE"),
+        (BOMB.encode("utf-16"), "DOCTYPE"),
+        (b'<!DOCTYPE a SYSTEM "http://192.0.2.1/a.dtd"><a/>', "DOCTYPE"),
+        (b'<!-- <!DOCTYPE x> --><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>', "DOCTYPE"),
+        (b"<a>" + b" " * xmlsafe.MAX_BYTES, "bytes, more than"),
+    ],
+    ids=lambda v: repr(v)[:40],
+)
+def test_hostile_and_broken_xml_is_refused(data: bytes, message: str) -> None:
+    with pytest.raises(xmlsafe.XmlError) as refused:
+        xmlsafe.parse(data)
+    assert message in str(refused.value)
+    assert refused.value.cure
+
+
+def test_doctype_in_a_comment_is_only_a_comment() -> None:
+    assert xmlsafe.parse(b"<!-- <!DOCTYPE x> --><a/>").tag == "a"
+    assert xmlsafe.parse(b"<!-- --><!-- <!DOCTYPE x> <!DOCTYPE y> --><a/><!-- <!DOCTYPE x> -->").tag == "a"
+
+
+def test_errors_have_a_line() -> None:
+    with pytest.raises(xmlsafe.XmlError) as refused:
+        xmlsafe.parse(b"<a>\n\n<b></c></a>")
+    assert refused.value.at("file") == "file line 3"
+    assert str(refused.value).count("line 3") == 1  # the parser's own word for the element's start
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_encodings(encoding: str) -> None:
+    data = "<a b='é'/>".encode(encoding)
+    assert xmlsafe.looks_like_xml(data)
+    assert xmlsafe.parse(data).get("b") == "é"
+
+
+def test_problem_is_one_line_whatever_it_says() -> None:
+    problem = Problem("error", "$.a\n", "bad\x00thing\ud800", "do\r\nthis", "v" * 200)
+    text = problem.render()
+    assert text.encode()
+    assert text == f"error: $.a\\n: bad\\x00thing\\ud800 (value: {'v' * 80}... (200 characters)). Cure: do\\r\\nthis"
+    assert set(problem.to_json()) == {"severity", "path", "message", "cure", "value"}
+
+
+def test_problems_keep_their_order_and_count_once() -> None:
+    problems = Problems()
+    problems.warning("b", "x")
+    problems.error("a", "y")
+    problems.warning("b", "x")
+    assert [p.path for p in problems.all()] == ["b", "a"]
+    assert problems.failed
+    assert len(problems) == 2
+
+
+def test_a_flood_of_problems_is_counted_not_kept() -> None:
+    problems = Problems()
+    for i in range(LIMIT + 7):
+        problems.warning(f"line {i}", "odd")
+    problems.error("late", "bad")
+    listed = problems.all()
+    assert len(listed) == LIMIT + 1
+    assert listed[-1] == Problem("error", "...", "8 more problems are not listed")
+    assert problems.failed
+
+
+def test_nearest_spelling() -> None:
+    assert nearest("perfcfg", ["xmlCfg", "perfCfg"]) == "perfCfg"
+    assert nearest("zzz", ["xmlCfg", "perfCfg"]) == ""
+
+
+def _machine(
+    tmp_path: Path, product: str | None, machine_id: str | None, hosting: str | None = None
+) -> machine.Machine:
+    files = {"sys/class/dmi/id/product_uuid": product, "etc/machine-id": machine_id,
+             "var/lib/waagent/HostingEnvironmentConfig.xml": hosting}  # fmt: skip
+    for name, text in files.items():
+        if text is not None:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+    return machine.found(str(tmp_path))
+
+
+def test_uuid_of_the_firmware(tmp_path: Path) -> None:
+    found = _machine(tmp_path, "5a5a0001-0002-0003-0004-0123456789ab\n", "abc")
+    assert found == machine.Machine("5A5A0001-0002-0003-0004-0123456789AB", "")
+
+
+@pytest.mark.parametrize("product", [None, "", "Not Settable", str(uuid.UUID(int=0)), str(uuid.UUID(int=2**128 - 1))])
+def test_uuid_derived_from_the_machine_id(tmp_path: Path, product: str | None) -> None:
+    found = _machine(tmp_path, product, "0123456789abcdef0123456789abcdef\n").vm_uuid
+    assert found == _machine(tmp_path, product, "0123456789abcdef0123456789abcdef").vm_uuid
+    assert uuid.UUID(found).version == 5
+    assert found != _machine(tmp_path, product, "other").vm_uuid
+
+
+def test_machine_without_any_identity(tmp_path: Path) -> None:
+    assert machine.found(str(tmp_path)) == machine.Machine("", "")
+
+
+@pytest.mark.parametrize(
+    ("hosting", "deployment"),
+    [
+        ('<HostingEnvironmentConfig><Deployment name="dep-1" guid="{g}"/></HostingEnvironmentConfig>', "dep-1"),
+        ("<HostingEnvironmentConfig/>", "unknown"),
+        ("broken", "unknown"),
+        (None, ""),
+    ],
+)
+def test_deployment_of_the_agent_s_file(tmp_path: Path, hosting: str | None, deployment: str) -> None:
+    assert _machine(tmp_path, None, None, hosting).deployment_id == deployment
