@@ -1,0 +1,90 @@
+"""The line between the watchdog and a component: JSON lines up (its stdout), single words down (its stdin).
+
+Up: ``{"ev": "hello", "deadline": s}``, ``{"ev": "progress", "kind": "sample" | "batch" | "idle"}``,
+``{"ev": "state", "level": "ok" | "warning" | "error", "message": …}``, ``{"ev": "log", "level": …, "message": …}``,
+``{"ev": "wake"}`` (rows were queued: wake the uploader). Down: ``wake``. End of file down: the watchdog is gone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+MAX_LINE = 32768
+
+
+class Channel:
+    """A component's end. Nothing here ever blocks longer than it is told: a stopped watchdog must not stop us."""
+
+    def __init__(self, down: int = 0, up: int = 1) -> None:
+        self._down, self._up = down, up
+        for fd in (down, up):
+            fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK)
+        self.stopping = False
+        self.orphaned = False
+        self.lost = 0
+        self._state = ""
+        self._signal, self._signalled = os.pipe()
+        for fd in (self._signal, self._signalled):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._poll = select.poll()
+        self._poll.register(self._down, select.POLLIN)
+        self._poll.register(self._signal, select.POLLIN)
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.stopping = True
+
+    def send(self, event: str, **fields: object) -> None:
+        """Tell the watchdog; a full or broken pipe is counted in ``lost``."""
+        line = json.dumps({"ev": event, **fields}, separators=(",", ":")).encode()[: MAX_LINE - 1] + b"\n"
+        try:
+            if os.write(self._up, line) != len(line):
+                self.lost += 1
+        except OSError:
+            self.lost += 1
+
+    def progress(self, kind: str) -> None:
+        """Something was achieved: ``sample``, ``batch``, or ``idle`` (alive, nothing due)."""
+        self.send("progress", kind=kind)
+
+    def state(self, level: str, message: str) -> None:
+        """The component's health; sent when it changes."""
+        if self._state != level + message:
+            self._state = level + message
+            self.send("state", level=level, message=message[:1000])
+
+    def log(self, level: str, message: str) -> None:
+        """A line for extension.log: level ``info``, ``warning`` or ``error``."""
+        self.send("log", level=level, message=message[:4000])
+
+    def wait(self, until: float) -> bool:
+        """Sleep until the monotonic time ``until``, a wake word or a stop; True when woken by a word."""
+        while not self.stopping:
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            woken = False
+            for fd, _ in self._poll.poll(int(left * 1000) + 1):
+                try:
+                    data = os.read(fd, 4096)
+                except BlockingIOError:
+                    continue
+                if fd == self._down:
+                    if not data:
+                        self.orphaned = self.stopping = True
+                    woken = True
+            if woken:
+                return not self.stopping
+        return False

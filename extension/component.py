@@ -1,0 +1,140 @@
+"""What collector and uploader do alike: find their files, get their plan, hold their lock, outlive the watchdog."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+
+from extension import descriptor, plan, proc, spawn
+from extension.channel import Channel
+
+PLAN_DEADLINE_S = 30.0
+LOCK_DEADLINE_S = 15.0
+LOCK_PATIENCE_S = 5.0
+CONFIG_ERROR = 53
+
+
+class PlanError(Exception):
+    """The configuration gives no plan; one line with the problems."""
+
+
+class LockError(Exception):
+    """Another process of this component holds the store and does not end."""
+
+
+def load_plan(config: str, options: str) -> tuple[plan.Plan, list[str]]:
+    """The plan of a document, made by a short-lived child so that lxml never stays here; and its warnings.
+
+    Raises PlanError naming every error of the document.
+    """
+    argv = spawn.module_argv("extension.config.plan", config, *([options] if options else []))
+    try:
+        code, output = proc.capture(argv, PLAN_DEADLINE_S)
+        answer = json.loads(output) if output else {}
+    except (OSError, ValueError) as error:
+        raise PlanError(f"cannot read the configuration {config}: {error}") from error
+    problems = answer.get("problems") or []
+    if code != 0 or not answer.get("plan"):
+        text = "; ".join(_one_line(p) for p in problems if p.get("severity") == "error")
+        raise PlanError(text or f"cannot read the configuration {config} (reader ended with {code})")
+    return plan.from_json(answer["plan"]), [_one_line(p) for p in problems]
+
+
+def _one_line(problem: dict[str, str]) -> str:
+    cure = problem.get("cure")
+    return f"{problem.get('path', '')}: {problem.get('message', '')}" + (f" ({cure})" if cure else "")
+
+
+def hold_lock(state_dir: str, module: str) -> int:
+    """Hold ``<component>.lock`` for the life of this process: one writer per store file.
+
+    A predecessor that its watchdog has lost (both were killed, or it is stopped) is given some seconds, then killed.
+    Returns the descriptor; raises LockError.
+    """
+    path = os.path.join(state_dir, module.rpartition(".")[2] + ".lock")
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    begin = time.monotonic()
+    killed = False
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            waited = time.monotonic() - begin
+            holder = int(os.pread(fd, 32, 0).strip() or b"0")
+            if waited > LOCK_DEADLINE_S:
+                os.close(fd)
+                raise LockError(f"{path} is held by process {holder}; end it or use another state folder") from None
+            if waited > LOCK_PATIENCE_S and not killed and holder and proc.is_module(holder, module):
+                os.kill(holder, signal.SIGKILL)
+                killed = True
+            time.sleep(0.05)
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd
+
+
+def _locked(path: str) -> bool:
+    """Whether a process holds the lock."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def start(module: str) -> tuple[descriptor.Descriptor, plan.Plan, Channel] | int:
+    """A component's descriptor, plan and channel; or its exit code when it cannot run (already reported)."""
+    channel = Channel()
+    channel.send("hello", deadline=60)
+    if len(sys.argv) != 2:
+        channel.state("error", f"usage: {module} DESCRIPTOR")
+        return 2
+    try:
+        where = descriptor.read(sys.argv[1])
+        os.makedirs(where.state_dir, mode=0o700, exist_ok=True)
+        hold_lock(where.state_dir, module)
+        loaded, warnings = load_plan(where.config, where.options)
+    except (descriptor.DescriptorError, PlanError) as error:
+        channel.state("error", f"configuration: {error}")
+        return CONFIG_ERROR
+    except (LockError, OSError) as error:
+        channel.state("error", str(error))
+        return 1
+    if module == "extension.collector":
+        for text in warnings:
+            channel.log("warning", f"configuration: {text}")
+    return where, loaded, channel
+
+
+def after_orphaned(where: descriptor.Descriptor, patience_s: float = 0.0) -> None:
+    """The watchdog is gone without a word: start another, unless one serves already ``patience_s`` seconds later.
+
+    Only for a daemon without an init system (systemd restarts its own, a foreground run ends with its terminal), and
+    only while the extension is still there: ``disable`` removes the descriptor first.
+    """
+    if where.mode != "daemon":
+        return
+    time.sleep(patience_s)
+    if not os.path.isdir(where.home) or not os.path.exists(where.path) or _locked(where.lock_file):
+        return
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    argv = spawn.module_argv("extension.watchdog", where.path)
+    env = dict(os.environ)
+    pid = os.fork()
+    if pid == 0:  # in between: a new session, so that nothing ties the new watchdog to this process
+        os.setsid()
+        proc.spawn(argv, null, null, 2, env)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(null)

@@ -1,0 +1,92 @@
+"""Starting and waiting for child processes without the weight of :mod:`subprocess` in resident processes."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGUSR2)
+
+
+def spawn(argv: Sequence[str], stdin: int, stdout: int, stderr: int, env: Mapping[str, str] | None = None) -> int:
+    """Start ``argv`` with these three descriptors and nothing else open; returns its pid. Raises OSError."""
+    return os.posix_spawn(
+        argv[0],
+        list(argv),
+        dict(os.environ if env is None else env),
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, stdin, 0),
+            (os.POSIX_SPAWN_DUP2, stdout, 1),
+            (os.POSIX_SPAWN_DUP2, stderr, 2),
+        ],
+        setsigmask=[],
+        setsigdef=list(_SIGNALS),
+    )
+
+
+def capture(argv: Sequence[str], timeout: float, limit: int = 32 << 20) -> tuple[int, bytes]:
+    """Run ``argv`` with empty input; (exit code, standard output). Standard error goes where ours goes.
+
+    Exit code 124 when ``timeout`` seconds or ``limit`` bytes were exceeded (the child is killed), -N for signal N.
+    """
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    read, write = os.pipe()
+    try:
+        pid = spawn(argv, null, write, 2)
+    except OSError:
+        os.close(read)
+        raise
+    finally:
+        os.close(null)
+        os.close(write)
+    deadline = time.monotonic() + timeout
+    chunks: list[bytes] = []
+    size = 0
+    poll = select.poll()
+    poll.register(read, select.POLLIN)
+    try:
+        while size <= limit:
+            left = deadline - time.monotonic()
+            if left <= 0 or not poll.poll(left * 1000):
+                size = limit + 1
+                break
+            chunk = os.read(read, 65536)
+            if not chunk:
+                break
+            chunks.append(chunk)
+            size += len(chunk)
+    finally:
+        os.close(read)
+    if size > limit:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        return 124, b""
+    status = _wait(pid, deadline)
+    return status, b"".join(chunks)
+
+
+def _wait(pid: int, deadline: float) -> int:
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return 124
+        time.sleep(0.005)
+
+
+def is_module(pid: int, module: str) -> bool:
+    """Whether process ``pid`` runs ``module`` of this project: a recycled pid does not."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return module.encode() in file.read().split(b"\0")
+    except OSError:
+        return False

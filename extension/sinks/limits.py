@@ -1,0 +1,170 @@
+"""The table service's rules for names, keys, values and batches, checked before anything is sent (spec/storage.md 4).
+
+Emulators do not enforce most of them (spec/storage.md 1), and one bad row fails the 99 around it; so both sinks check
+here, with the service's own error codes. Pure functions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from extension.rows.edm import EdmValue, Row
+
+MAX_KEY = 512
+MAX_STRING = 32768
+MAX_PROPERTIES = 252
+MAX_NAME = 255
+MAX_ENTITY = 1 << 20
+MAX_BATCH = 4 << 20
+
+_TABLE = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}", re.ASCII)
+_BAD_KEY = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{1,7})?Z", re.ASCII)
+_FIXED_SIZE = {"Int32": 4, "Int64": 8, "Double": 8, "DateTime": 8, "Boolean": 1}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a batch would be refused. ``reaction`` as in :data:`extension.sinks.base.Reaction`; ``row``: which row."""
+
+    code: str
+    message: str
+    reaction: Literal["drop-row", "drop-batch", "split"] = "drop-row"
+    row: int | None = None
+
+
+def check_table(name: str) -> Refusal | None:
+    """Whether a table can have this name: a letter, then 2 to 62 letters and digits; ``tables`` is taken."""
+    if not _TABLE.fullmatch(name) or name.lower() == "tables":
+        rule = "table names are a letter followed by 2 to 62 letters and digits, and not 'tables'"
+        return Refusal(
+            "InvalidResourceName",
+            f"table name {name[:80]!r} is not allowed: {rule}; correct the eventName",
+            "drop-batch",
+        )
+    return None
+
+
+def check_batch(table: str, rows: Sequence[Row], *, max_rows: int = 100) -> Refusal | None:
+    """The first rule that sending ``rows`` to ``table`` in one transaction would break, or None."""
+    refusal = check_table(table)
+    if refusal is not None:
+        return refusal
+    if len(rows) > max_rows:
+        return Refusal("InvalidInput", f"a batch has {len(rows)} rows and may have {max_rows}: split it", "split")
+    seen: set[str] = set()
+    total = 0
+    for index, row in enumerate(rows):
+        if row.partition_key != rows[0].partition_key:
+            return Refusal(
+                "CommandsInBatchActOnDifferentPartitions", "a batch has rows of two PartitionKeys: split it", "split"
+            )
+        found = check_row(row)
+        if found is None and row.row_key in seen:
+            found = ("InvalidDuplicateRow", f"RowKey {row.row_key[:80]!r} occurs twice in a batch")
+        if found is not None:
+            return Refusal(found[0], f"row {index} of a batch for table {table}: {found[1]}", "drop-row", index)
+        seen.add(row.row_key)
+        total += entity_size(row)
+    if total > MAX_BATCH:
+        return Refusal("RequestBodyTooLarge", f"a batch has {total} bytes and may have {MAX_BATCH}: split it", "split")
+    return None
+
+
+def check_row(row: Row) -> tuple[str, str] | None:
+    """(error code, what is wrong) of the first rule that this row breaks, or None."""
+    for name, key in (("PartitionKey", row.partition_key), ("RowKey", row.row_key)):
+        if not isinstance(key, str):
+            return "PropertiesNeedValue", f"{name} is not a string"
+        if utf16_units(key) > MAX_KEY:
+            return "KeyValueTooLarge", f"{name} has {utf16_units(key)} characters, at most {MAX_KEY} are allowed"
+        bad = _BAD_KEY.search(key)
+        if bad:
+            where = f"U+{ord(bad.group()):04X} at position {bad.start()}"
+            return "InvalidInput", f"{name} holds a forbidden character ({where}; not allowed: / \\ # ? and controls)"
+    if len(row.columns) > MAX_PROPERTIES:
+        return "TooManyProperties", f"{len(row.columns)} columns, at most {MAX_PROPERTIES} are allowed"
+    for name, value in row.columns.items():
+        found = _check_name(name) or _check_value(name, value)
+        if found is not None:
+            return found
+    size = entity_size(row)
+    if size > MAX_ENTITY:
+        return "EntityTooLarge", f"the row has {size} bytes, at most {MAX_ENTITY} are allowed"
+    return None
+
+
+def _check_name(name: str) -> tuple[str, str] | None:
+    if name in ("PartitionKey", "RowKey"):
+        return "DuplicatePropertiesSpecified", f"the column {name} repeats a key"
+    if len(name) > MAX_NAME:
+        return "PropertyNameTooLong", f"column name {name[:40]!r}... has {len(name)} characters, at most {MAX_NAME}"
+    if not name.isidentifier():
+        return (
+            "PropertyNameInvalid",
+            f"column name {name[:80]!r}: only letters, digits and _ are allowed, no digit first",
+        )
+    return None
+
+
+def _check_value(name: str, typed: EdmValue) -> tuple[str, str] | None:
+    kind, value = typed
+    if value is None:
+        return None
+    if kind == "String":
+        if not isinstance(value, str):
+            return _mistyped(name, kind, value)
+        if utf16_units(value) > MAX_STRING:
+            return "PropertyValueTooLarge", f"column {name} has {utf16_units(value)} characters, at most {MAX_STRING}"
+        return None
+    if kind in ("Int32", "Int64"):
+        if not isinstance(value, int) or isinstance(value, bool):
+            return _mistyped(name, kind, value)
+        limit = 1 << (31 if kind == "Int32" else 63)
+        if not -limit <= value < limit:
+            return "OutOfRangeInput", f"column {name}: {value} does not fit {kind}"
+        return None
+    if kind == "Double":
+        return None if isinstance(value, (float, int)) and not isinstance(value, bool) else _mistyped(name, kind, value)
+    if kind == "Boolean":
+        return None if isinstance(value, bool) else _mistyped(name, kind, value)
+    if kind == "DateTime":
+        return _check_time(name, value)
+    return "InvalidValueType", f"column {name} has the unknown type {kind!r}"
+
+
+def _check_time(name: str, value: Any) -> tuple[str, str] | None:
+    match = _TIME.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return _mistyped(name, "DateTime", value)
+    year, month, day, hour, minute, second = (int(g) for g in match.groups())
+    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 60):
+        return _mistyped(name, "DateTime", value)
+    if year < 1601:
+        return "OutOfRangeInput", f"column {name}: {value} is before 1601-01-01"
+    return None
+
+
+def _mistyped(name: str, kind: str, value: Any) -> tuple[str, str]:
+    shown = repr(value)
+    return (
+        "InvalidInput",
+        f"column {name} is not of its type {kind}: {shown if len(shown) <= 60 else shown[:57] + '...'}",
+    )
+
+
+def entity_size(row: Row) -> int:
+    """Bytes an entity counts for: 4, two per key character; per column 8, two per name character, its value."""
+    size = 4 + 2 * (utf16_units(row.partition_key) + utf16_units(row.row_key))
+    for name, (kind, value) in row.columns.items():
+        size += 8 + 2 * len(name)
+        size += 4 + 2 * utf16_units(value) if kind == "String" and isinstance(value, str) else _FIXED_SIZE.get(kind, 8)
+    return size
+
+
+def utf16_units(text: str) -> int:
+    """Length as the service counts it: characters outside the basic plane count twice."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -1,0 +1,1 @@
+"""Looking at what is there: tables, rows, status."""

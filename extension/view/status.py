@@ -1,0 +1,170 @@
+"""``lad status``: is the daemon running, where do values come from, and where are the rows."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any
+
+from extension import paths
+from extension.store import ledger
+from extension.store.database import StoreError, open_reader
+
+STALE_HEALTH_S = 180.0
+OLD_QUEUE_S = 300.0
+
+
+def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``lad status``."""
+    parser = subparsers.add_parser("status", help="how the installed daemon is", description=__doc__)
+    parser.add_argument("--state-dir", help="state folder (default: LAD_STATE_DIR or /var/lib/lad-emulator)")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.set_defaults(run=status)
+
+
+def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any]:
+    """The state of the store in ``folder``: ``daemon``, ``components``, ``sources``, ``events``, ``problems``.
+
+    ``problems`` is a list of {code, message}; empty when all is well.
+    """
+    now = clock()
+    problems: list[dict[str, str]] = []
+
+    def problem(code: str, message: str) -> None:
+        problems.append({"code": code, "message": message})
+
+    running = _holder(os.path.join(folder, "watchdog.lock"))
+    health = _read_json(os.path.join(folder, "daemon.health"))
+    components = health.get("components", {})
+    if not os.path.isdir(folder):
+        problem("not-installed", f"{folder} does not exist: nothing is installed here")
+    elif running is None:
+        problem("daemon-stopped", "the daemon is not running; the VM agent's enable starts it")
+    elif now - float(health.get("time", 0)) > STALE_HEALTH_S:
+        problem("daemon-silent", f"the daemon has not reported for {now - float(health.get('time', 0)):.0f} s")
+    if running is not None:
+        for name, part in components.items():
+            if part.get("level") != "ok":
+                problem(f"{name}-{part.get('level')}", f"{name}: {part.get('message')}")
+        if health.get("refused"):
+            problem("configuration-refused", str(health["refused"]))
+    report, notes = _reports(folder)
+    for event, why in report.get("refused", {}).items():
+        problem("query-refused", f"{event}: {why}")
+    events = {}
+    try:
+        for table, balance in sorted(ledger.read(folder).items()):
+            events[table] = asdict(balance)
+            for reason, n in balance.dropped.items():
+                problem("rows-dropped", f"{table}: {n} rows dropped ({reason})")
+            if balance.oldest_queued is not None and now - balance.oldest_queued > OLD_QUEUE_S:
+                problem("rows-waiting", f"{table}: {balance.queued} rows wait since {_ago(now, balance.oldest_queued)}")
+    except (StoreError, sqlite3.Error) as error:
+        problem("store-unreadable", str(error))
+    for account, text in notes.items():
+        level, _, message = text.partition(" ")
+        if message:
+            problem(f"upload-{level}", f"account {account}: {message}")
+    return {
+        "daemon": {"running": running is not None, "pid": running, "state_dir": folder, **_installed(folder)},
+        "components": components if running is not None else {},
+        "sources": report.get("sources", {}),
+        "skipped": report.get("skipped", {}),
+        "events": events,
+        "problems": problems,
+    }
+
+
+def _installed(folder: str) -> dict[str, str]:
+    known = paths.installed(folder)
+    return {k: known[k] for k in ("name", "version", "home", "config", "log") if k in known}
+
+
+def _holder(path: str) -> int | None:
+    """The pid of the process that holds the lock, None if nobody does."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return int(os.pread(fd, 32, 0).strip() or b"0")
+    finally:
+        os.close(fd)
+    return None
+
+
+def _read_json(path: str) -> dict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            value = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _reports(folder: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The collector's report and the uploader's notes on each account."""
+    report: dict[str, Any] = {}
+    notes: dict[str, str] = {}
+    try:
+        collected = open_reader(os.path.join(folder, "collector.db"))
+        if collected is not None:
+            with closing(collected) as db:
+                row = db.execute("SELECT value FROM meta WHERE key='report'").fetchone()
+                report = json.loads(row[0]) if row else {}
+        uploaded = open_reader(os.path.join(folder, "uploader.db"))
+        if uploaded is not None:
+            with closing(uploaded) as db:
+                for key, value in db.execute("SELECT key, value FROM meta WHERE key LIKE 'problem:%'"):
+                    notes[key.partition(":")[2]] = value
+    except (StoreError, sqlite3.Error, ValueError):
+        return report, notes
+    return report, notes
+
+
+def _ago(now: float, then: float) -> str:
+    seconds = int(max(0, now - then))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def status(args: argparse.Namespace) -> int:
+    """Print the state; 0 when there is no problem, 1 otherwise."""
+    found = gather(paths.state_dir(args.state_dir))
+    if args.json:
+        json.dump(found, sys.stdout, indent=1)
+        print()
+    else:
+        print("\n".join(_lines(found, time.time())))
+    return 1 if found["problems"] else 0
+
+
+def _lines(found: dict[str, Any], now: float) -> list[str]:
+    daemon = found["daemon"]
+    name = f"{daemon.get('name', 'daemon')} {daemon.get('version', '')}".strip()
+    out = [f"{name}: " + (f"running, pid {daemon['pid']}" if daemon["running"] else "not running")]
+    out += [f"  {n:10} {c['state']:9} {c['message']}" for n, c in found["components"].items()]
+    if found["events"]:
+        width = max(len(t) for t in found["events"])
+        out += ["", f"{'table':{width}}  produced  delivered  queued  dropped  last success"]
+        for table, b in found["events"].items():
+            last = f"{_ago(now, b['last_success'])} ago" if b["last_success"] else "never"
+            dropped = sum(b["dropped"].values())
+            out.append(f"{table:{width}}  {b['produced']:8}  {b['delivered']:9}  {b['queued']:6}  {dropped:7}  {last}")
+    if found["sources"]:
+        out += ["", "sources"]
+        out += [f"  {e}: {s['source']} every {s['rate']} s" for e, s in found["sources"].items()]
+    out += ["", *(f"problem {p['code']}: {p['message']}" for p in found["problems"])]
+    return out if found["problems"] else [*out[:-1], "", "no problems"]

@@ -1,0 +1,230 @@
+"""The table of failures: every row of spec/storage.md 4 has its reaction, and refusals are diagnosed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extension.sinks import sas
+from extension.sinks.base import SinkError
+from extension.sinks.errors import Outcome, classify
+from extension.sinks.refusals import Credential
+from extension.sinks.rules import REQUEST_CODES, ROW_CODES
+
+NOW = 1795252675.0
+DATE = "Sat, 21 Nov 2026 09:17:55 GMT"
+KEY = Credential("acct")
+
+
+def judge(credential: Credential = KEY, now: float = NOW, **outcome: Any) -> SinkError:
+    return classify(
+        Outcome(**outcome), endpoint="https://e", table="Tab", credential=credential, now=now, secrets=("S3CRET",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reaction", "connection"),
+    [
+        ({"kind": "refused"}, "retry", True),
+        ({"kind": "dns"}, "retry", True),
+        ({"kind": "unreachable"}, "retry", True),
+        ({"kind": "tls"}, "retry", True),
+        ({"kind": "proxy"}, "retry", True),
+        ({"kind": "connect-timeout"}, "retry", True),
+        ({"kind": "reset"}, "retry", True),
+        ({"kind": "read-timeout"}, "retry", True),
+        ({"kind": "truncated"}, "retry", True),
+        ({"kind": "bad-answer"}, "retry", True),
+        ({"kind": "unknown"}, "retry", True),
+        ({"kind": "something new"}, "retry", True),
+        ({"kind": "bad-key"}, "slow", True),
+        ({"status": 200}, "retry", True),
+        ({"status": 302}, "retry", True),
+        ({"status": 500, "code": "OperationTimedOut"}, "retry", True),
+        ({"status": 500, "code": "InternalError"}, "retry", True),
+        ({"status": 502}, "retry", True),
+        ({"status": 503, "code": "ServerBusy"}, "retry", True),
+        ({"status": 504}, "retry", True),
+        ({"status": 599}, "retry", True),
+        ({"status": 501}, "slow", True),
+        ({"status": 408}, "retry", True),
+        ({"status": 429}, "retry", True),
+        ({"status": 404, "code": "TableNotFound"}, "retry", False),
+        ({"status": 404, "code": "ResourceNotFound"}, "retry", False),
+        ({"status": 404, "code": "ResourceNotFound", "operation": "create"}, "slow", True),
+        ({"status": 404}, "slow", True),
+        ({"status": 409, "code": "TableBeingDeleted"}, "slow", False),
+        ({"status": 409, "code": "EntityAlreadyExists"}, "retry", False),
+        ({"status": 409, "code": "AccountIsDisabled"}, "slow", True),
+        ({"status": 403, "code": "AccountIsDisabled"}, "slow", True),
+        ({"status": 401, "code": "NoAuthenticationInformation"}, "slow", True),
+        ({"status": 403, "code": "AuthenticationFailed"}, "slow", True),
+        ({"status": 407}, "slow", True),
+        ({"status": 405}, "slow", True),
+        ({"status": 413, "code": "RequestBodyTooLarge", "rows": 2}, "split", False),
+        ({"status": 413, "rows": 2}, "split", False),
+        ({"status": 413, "rows": 1}, "drop-row", False),
+        ({"status": 400, "code": "CommandsInBatchActOnDifferentPartitions", "rows": 2}, "split", False),
+        ({"status": 400, "code": "InvalidResourceName"}, "drop-batch", False),
+        ({"status": 400, "code": "InvalidOperation"}, "slow", True),
+        ({"status": 400, "code": "SomethingNew", "rows": 9, "row": 3}, "drop-row", False),
+        ({"status": 400, "code": "SomethingNew", "rows": 9}, "split", False),
+        ({"status": 400}, "slow", True),
+    ],
+)
+def test_reactions(outcome: dict[str, Any], reaction: str, connection: bool) -> None:
+    error = judge(**outcome)
+    assert (error.reaction, error.connection) == (reaction, connection)
+    assert error.code
+    assert "https://e" in error.message
+    assert "Tab" in error.message
+
+
+@pytest.mark.parametrize("code", ROW_CODES)
+def test_a_blamed_row_is_dropped_and_an_unblamed_one_is_searched(code: str) -> None:
+    blamed = judge(status=400, code=code, rows=100, row=42)
+    assert (blamed.reaction, blamed.row, blamed.code) == ("drop-row", 42, code)
+    assert judge(status=400, code=code, rows=100).reaction == "split"
+    alone = judge(status=400, code=code, rows=1)
+    assert (alone.reaction, alone.row) == ("drop-row", 0)
+    assert judge(status=400, code=code, rows=10, row=10).reaction == "split"
+
+
+@pytest.mark.parametrize("code", REQUEST_CODES)
+def test_a_misunderstood_request_keeps_the_rows(code: str) -> None:
+    assert judge(status=400, code=code, rows=3, row=0).reaction == "slow"
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("99999", 3600.0),
+        ("Sat, 21 Nov 2026 09:18:25 GMT", 30.0),
+        ("Sat, 21 Nov 2026 09:00:00 GMT", 0.0),
+        ("soon", None),
+        ("-5", None),
+        ("", None),
+        ("٣", None),
+    ],
+)
+def test_retry_after(header: str, seconds: float | None) -> None:
+    error = judge(status=503, code="ServerBusy", retry_after=header, date=DATE, now=NOW + 5000)
+    assert error.retry_after == seconds
+
+
+def test_a_table_in_deletion_is_waited_for() -> None:
+    error = judge(status=409, code="TableBeingDeleted")
+    assert error.retry_after is not None
+    assert 30 <= error.retry_after <= 60
+
+
+@pytest.mark.parametrize(
+    ("skew", "words"), [(16 * 60, "16 minutes ahead of"), (-7200, "120 minutes behind"), (86400, "24 hours ahead")]
+)
+def test_a_wrong_clock_is_named(skew: float, words: str) -> None:
+    error = judge(status=403, code="AuthenticationFailed", date=DATE, now=NOW + skew)
+    assert error.cause == "clock-skew"
+    assert words in error.message
+
+
+@pytest.mark.parametrize("skew", [-899, 0, 899])
+def test_a_right_clock_is_not(skew: float) -> None:
+    error = judge(status=403, code="AuthenticationFailed", date=DATE, now=NOW + skew)
+    assert error.cause == "wrong-key"
+    assert "storageAccountKey" in error.message
+
+
+def token(text: str, https: bool = True) -> Credential:
+    return Credential("acct", sas.parse(text), https)
+
+
+GOOD = "ss=t&srt=co&sp=acluw&spr=https&se=2031-01-01&sig=x"
+
+
+@pytest.mark.parametrize(
+    ("credential", "code", "cause", "words"),
+    [
+        (
+            token("ss=t&srt=co&sp=acluw&se=2026-11-21T09:00:00Z"),
+            "AuthenticationFailed",
+            "sas-expired",
+            "2026-11-21T09:00:00Z",
+        ),
+        (token("ss=t&srt=co&sp=acluw&se=2026-11-21T09:00:00Z"), "AuthorizationFailure", "sas-expired", "expired"),
+        (
+            token("ss=t&srt=co&sp=acluw&st=2026-11-21T10:00Z&se=2031-01-01"),
+            "AuthenticationFailed",
+            "sas-not-yet-valid",
+            "st",
+        ),
+        (token("ss=t&srt=co&sp=rl&se=2031-01-01"), "AuthorizationPermissionMismatch", "sas-permission", "add (a)"),
+        (token("ss=b&srt=co&sp=acluw&se=2031-01-01"), "AuthorizationServiceMismatch", "sas-permission", "ss=t"),
+        (token("ss=t&srt=c&sp=acluw&se=2031-01-01"), "AuthorizationResourceTypeMismatch", "sas-permission", "srt=o"),
+        (token(GOOD, https=False), "AuthorizationProtocolMismatch", "sas-protocol", "https"),
+        (token(GOOD), "AuthorizationPermissionMismatch", "sas-permission", "sp=acluw"),
+        (token(GOOD), "AuthorizationSourceIPMismatch", "source-address", "sip"),
+        (token(GOOD), "AuthenticationFailed", "wrong-signature", "signature"),
+        (token(GOOD), "AuthorizationFailure", "not-authorized", "network rules"),
+        (KEY, "AuthorizationFailure", "not-authorized", "network rules"),
+        (KEY, "KeyBasedAuthenticationNotPermitted", "key-disabled", "shared key access"),
+        (KEY, "InsufficientAccountPermissions", "account-permission", "permit"),
+        (KEY, "", "not-the-service", "proxy"),
+    ],
+)
+def test_refusals_are_diagnosed(credential: Credential, code: str, cause: str, words: str) -> None:
+    error = judge(credential, status=403, code=code, date=DATE)
+    assert (error.reaction, error.cause) == ("slow", cause)
+    assert words in error.message
+
+
+def test_sas_dates_are_read_by_the_services_clock() -> None:
+    credential = token("ss=t&srt=co&sp=acluw&se=2026-11-21T09:00:00Z")
+    assert judge(credential, status=403, code="AuthenticationFailed", date=DATE, now=0.0).cause == "sas-expired"
+    assert judge(credential, status=403, code="AuthenticationFailed", now=0.0).cause == "wrong-signature"
+
+
+def test_missing_permission_of_the_failed_operation_is_named() -> None:
+    credential = token("ss=t&srt=co&sp=au&se=2031-01-01")
+    error = judge(credential, status=403, code="AuthorizationPermissionMismatch", operation="create")
+    assert "create (c)" in error.message
+
+
+def test_messages_are_one_line_without_secrets() -> None:
+    error = judge(kind="reset", detail="broke\nat https://h/?sig=S3CRET and S3CRET " + "x" * 5000)
+    assert "S3CRET" not in error.message
+    assert "\n" not in error.message
+    assert len(error.message) <= 700
+    assert str(error) == error.message
+
+
+@given(
+    st.builds(
+        Outcome,
+        kind=st.sampled_from(["http", "refused", "reset", "truncated", "?"]),
+        status=st.one_of(st.none(), st.integers(0, 999)),
+        code=st.one_of(
+            st.just(""),
+            st.sampled_from([*ROW_CODES, *REQUEST_CODES, "ServerBusy", "TableNotFound"]),
+            st.text(max_size=9),
+        ),
+        detail=st.text(),
+        row=st.one_of(st.none(), st.integers(-5, 200)),
+        rows=st.integers(1, 100),
+        retry_after=st.text(max_size=40),
+        date=st.text(max_size=40),
+    )
+)
+def test_every_outcome_has_a_reaction_that_makes_progress(outcome: Outcome) -> None:
+    error = classify(outcome, endpoint="https://e", table="Tab", credential=KEY, now=NOW)
+    assert error.reaction in ("retry", "slow", "split", "drop-row", "drop-batch")
+    if error.reaction == "drop-row":
+        assert error.row is not None
+        assert 0 <= error.row < outcome.rows
+    if error.reaction == "split":
+        assert outcome.rows > 1
+    assert error.message.isprintable()
