@@ -1,0 +1,62 @@
+"""The ``lad`` command: finds the module of the command asked for and nothing else (short-lived commands stay cheap)."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+COMMANDS = {
+    "demo": "extension.demo",
+    "vm-agent": "extension.vmagent.cli",
+    "config": "extension.config.cli",
+    "run": "extension.run",
+    "query": "omi_queries.cli",
+    "tables": "extension.view.cli",
+    "rows": "extension.view.cli",
+    "status": "extension.view.status",
+}
+"""Command -> module with ``add_parsers(subparsers)``; its parsers set ``run``: (Namespace) -> exit code."""
+
+
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("lad-emulator")
+    except PackageNotFoundError:
+        number = "unknown"
+    parser = argparse.ArgumentParser(
+        prog="lad",
+        description="Linux guest diagnostics: LAD settings in, performance rows in storage tables out.",
+        epilog="Exit codes: 0 fine, 1 a problem was found, 2 usage.",
+    )
+    parser.add_argument("--version", action="version", version=f"lad-emulator {number}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    wanted = {COMMANDS[command]} if command in COMMANDS else set(COMMANDS.values())
+    for module in sorted(wanted, key=list(COMMANDS.values()).index):
+        importlib.import_module(module).add_parsers(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. A closed pipe downstream is not an error."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser(words[0] if words else None)
+    args = parser.parse_args(words)
+    run: Callable[[argparse.Namespace], int] = args.run
+    try:
+        code = run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,231 @@
+"""The collector against a scripted source and clock: schedule, windows, restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from extension.collector import Collector
+from extension.plan import Derived, LadQuery, Plan, Query, Target, Unpivot
+from extension.rows.edm import Row
+from extension.store import ledger
+from extension.store.collector_db import CollectorStore
+from extension.store.uploader_db import UploaderStore
+from omi_queries.types import QueryError, Reading
+
+MINUTE = 1795252680
+TYPES = {"V": "uint64"}
+
+
+class Stream:
+    """Counts up by one each read; its rate is absent until it has a reading before."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._before: int | None = None
+
+    def prime(self) -> None:
+        self._source.primed += 1
+        self._before = 0
+
+    def read(self, tick: float) -> Reading:
+        self._source.ticks.append(tick)
+        if self._source.fails:
+            raise QueryError(1, "no answer")
+        known = self._before is not None
+        self._before = 1
+        return Reading([{"V": int(tick) % 1000}] if known else [{}], TYPES, "script", self._source.skipped)
+
+    def state(self) -> dict[str, Any] | None:
+        return {"n": self._before}
+
+    def restore(self, state: Mapping[str, Any]) -> bool:
+        self._source.restored += 1
+        self._before = state["n"]
+        return True
+
+
+class Source:
+    name = "script"
+
+    def __init__(self) -> None:
+        self.ticks: list[float] = []
+        self.primed = self.restored = 0
+        self.fails = False
+        self.skipped: dict[str, int] = {}
+
+    def open(self, namespace: str, text: str) -> Stream:
+        if "Nonsense" in text:
+            raise QueryError(5, "class Nonsense is unknown")
+        return Stream(self)
+
+    def close(self) -> None:
+        pass
+
+
+class Bench:
+    """A collector whose clock the test moves; ``restart`` makes a new one on the same store."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.folder, self.plan = folder, plan
+        self.now = float(MINUTE - 20)
+        self.source = Source()
+        self.said: list[str] = []
+        self.restart()
+
+    def restart(self) -> None:
+        self.store = CollectorStore(str(self.folder), max_bytes=64 << 20)
+        self.collector = Collector(
+            self.plan, self.source, self.store, lambda: self.now, lambda level, text: self.said.append(text), "h"
+        )
+        self.collector.start()
+
+    def run_until(self, end: float) -> None:
+        while self.collector.next_due() <= end:
+            self.now = max(self.now, self.collector.next_due()) + 0.0003
+            self.collector.tick()
+        self.now = max(self.now, end)
+
+    def rows(self) -> list[Row]:
+        return [r for q in UploaderStore(str(self.folder)).pending("m", 1000) for r in q.rows]
+
+
+def _plan(*, rates: tuple[int, ...] = (15,), durations: tuple[int, ...] = (60,), text: str = "SELECT V") -> Plan:
+    unpivot = Unpivot("CounterName", "Value", ("V",), {"V": ("\\V", 1.0)})
+    queries = [Query("root/scx", text, r, Target("local", f"s{r}"), unpivot) for r in rates]
+    derived = [
+        Derived(f"s{r}", d, Target("table", f"M{d}", "m", full_name=True), LadQuery("CounterName", "Value", "pk"))
+        for r in rates
+        for d in durations
+    ]
+    return Plan(event_version=2, queries=tuple(queries), derived=tuple(derived))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path, _plan())
+
+
+def _values(row: Row) -> tuple[object, object, object]:
+    return row.columns["TIMESTAMP"][1], row.columns["Count"][1], row.columns["Last"][1]
+
+
+def test_samples_on_wall_clock_multiples_and_one_row_pair_a_window(bench: Bench) -> None:
+    bench.run_until(MINUTE + 125)
+    assert bench.source.ticks == [MINUTE - 15 + 15 * i for i in range(10)]
+    rows = [_values(r) for r in bench.rows()]
+    assert rows == [
+        ("2026-11-21T09:17:00Z", 1, float((MINUTE - 15) % 1000)),
+        ("2026-11-21T09:17:00Z", 1, float((MINUTE - 15) % 1000)),
+        ("2026-11-21T09:18:00Z", 4, float((MINUTE + 45) % 1000)),
+        ("2026-11-21T09:18:00Z", 4, float((MINUTE + 45) % 1000)),
+        ("2026-11-21T09:19:00Z", 4, float((MINUTE + 105) % 1000)),
+        ("2026-11-21T09:19:00Z", 4, float((MINUTE + 105) % 1000)),
+    ]
+
+
+def test_a_restart_in_a_window_keeps_its_samples_and_has_rates_at_once(bench: Bench) -> None:
+    bench.run_until(MINUTE + 20)
+    bench.restart()  # the first process is simply gone: nothing was closed
+    bench.run_until(MINUTE + 61)
+    assert bench.source.restored == 1
+    last = bench.rows()[-1]
+    assert _values(last) == ("2026-11-21T09:18:00Z", 4, float((MINUTE + 45) % 1000))
+
+
+def test_windows_that_ended_while_down_are_closed_at_the_start(bench: Bench) -> None:
+    bench.run_until(MINUTE + 50)
+    bench.now = MINUTE + 400
+    bench.restart()
+    assert [_values(r)[:2] for r in bench.rows()][2:] == [("2026-11-21T09:18:00Z", 4)] * 2
+    bench.restart()
+    assert len(bench.rows()) == 4  # and only once
+
+
+def test_old_raw_counters_are_not_used(bench: Bench) -> None:
+    bench.run_until(MINUTE + 20)
+    bench.now += 3600
+    bench.restart()
+    assert (bench.source.restored, bench.source.primed) == (0, 2)
+
+
+def test_finish_writes_the_open_windows_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, _plan(durations=(60, 3600)))
+    bench.run_until(MINUTE + 20)
+    bench.collector.finish()
+    bench.collector.finish()
+    found = sorted((_values(r)[0], _values(r)[1]) for r in bench.rows())
+    assert found == sorted(
+        [("2026-11-21T09:17:00Z", 1)] * 2 + [("2026-11-21T09:18:00Z", 2)] * 2 + [("2026-11-21T09:00:00Z", 3)] * 2
+    )
+
+
+def test_samples_are_forgotten_when_every_window_has_had_them(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, _plan(durations=(60, 120)))
+    bench.run_until(MINUTE + 600)
+    times = bench.store.sample_times("s15", 0, 2**62)
+    assert min(times) >= (MINUTE + 600) // 120 * 120 * 10**6
+
+
+def test_queries_of_different_rates_share_their_common_instants(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, _plan(rates=(15, 60)))
+    bench.run_until(MINUTE + 61)
+    assert bench.source.ticks.count(MINUTE) == 2
+    assert bench.source.ticks.count(MINUTE + 60) == 2
+    assert bench.source.ticks.count(MINUTE + 15) == 1
+
+
+def test_a_refused_query_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    good = _plan()
+    bad = Query("root/scx", "SELECT * FROM Nonsense", 15, Target("table", "Bad", "m"))
+    bench = Bench(tmp_path, Plan(queries=(bad, *good.queries), derived=good.derived, event_version=2))
+    assert bench.collector.refused == {"Bad": "class Nonsense is unknown"}
+    assert any("Nonsense" in text for text in bench.said)
+    bench.run_until(MINUTE + 61)
+    assert bench.rows()
+
+
+def test_a_failing_source_is_said_once_and_its_recovery_too(bench: Bench) -> None:
+    bench.source.fails = True
+    bench.run_until(MINUTE + 40)
+    assert sum("no answer" in text for text in bench.said) == 1
+    bench.source.fails = False
+    bench.run_until(MINUTE + 61)
+    assert sum("complete again" in text for text in bench.said) == 1
+
+
+def test_reasons_are_counted_and_logged_once(bench: Bench) -> None:
+    bench.source.skipped = {"cpu 1 went away": 1}
+    bench.run_until(MINUTE + 61)
+    assert bench.collector.skipped == {"s15: cpu 1 went away": 6}
+    assert sum("cpu 1" in text for text in bench.said) == 1
+
+
+def test_a_clock_that_goes_back_does_not_stop_the_schedule(bench: Bench) -> None:
+    bench.run_until(MINUTE + 130)
+    bench.now -= 3600
+    before = len(bench.source.ticks)
+    bench.run_until(bench.now + 120)
+    assert len(bench.source.ticks) >= before + 7
+    assert any("clock went back" in text for text in bench.said)
+    assert any(_values(r)[0] == "2026-11-21T08:20:00Z" for r in bench.rows())
+
+
+def test_row_indexes_never_repeat_over_restarts(tmp_path: Path) -> None:
+    query = Query("root/scx", "SELECT V", 15, Target("table", "Raw", "m", per_nday=False))
+    bench = Bench(tmp_path, Plan(queries=(query,), event_version=2))
+    bench.run_until(MINUTE + 20)
+    bench.now -= 5  # a restart that would seed the same number again
+    bench.restart()
+    bench.run_until(MINUTE + 61)
+    keys = [r.row_key for r in bench.rows() if "RowIndex" in r.columns]
+    assert len(keys) == len(set(keys)) >= 5
+
+
+def test_the_balance_holds(bench: Bench) -> None:
+    bench.run_until(MINUTE + 300)
+    balance = ledger.read(str(bench.folder))
+    assert balance["M6020261119"].produced == balance["M6020261119"].queued == len(bench.rows())
