@@ -1,0 +1,1 @@
+"""A small VM agent for this machine: installs and drives an extension package as Azure's agent does."""
