@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
 import sys
 import time
 
-from extension import descriptor, plan, proc, spawn
+from extension import descriptor, locks, plan, proc, spawn
 from extension.channel import Channel
 
 PLAN_DEADLINE_S = 30.0
-LOCK_DEADLINE_S = 15.0
 LOCK_PATIENCE_S = 5.0
 CONFIG_ERROR = 53
 
@@ -56,41 +54,15 @@ def hold_lock(state_dir: str, module: str) -> int:
     Returns the descriptor; raises LockError.
     """
     path = os.path.join(state_dir, module.rpartition(".")[2] + ".lock")
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    begin = time.monotonic()
-    killed = False
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            waited = time.monotonic() - begin
-            holder = int(os.pread(fd, 32, 0).strip() or b"0")
-            if waited > LOCK_DEADLINE_S:
-                os.close(fd)
-                raise LockError(f"{path} is held by process {holder}; end it or use another state folder") from None
-            if waited > LOCK_PATIENCE_S and not killed and holder and proc.is_module(holder, module):
-                os.kill(holder, signal.SIGKILL)
-                killed = True
-            time.sleep(0.05)
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd
-
-
-def _locked(path: str) -> bool:
-    """Whether a process holds the lock."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
+        return locks.take(path, LOCK_PATIENCE_S)
+    except locks.HeldError as held:
+        if held.pid and proc.is_module(held.pid, module):
+            os.kill(held.pid, signal.SIGKILL)
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+        return locks.take(path, LOCK_PATIENCE_S)
+    except locks.HeldError as held:
+        raise LockError(f"{held}; end it or use another state folder") from None
 
 
 def start(module: str) -> tuple[descriptor.Descriptor, plan.Plan, Channel] | int:
@@ -126,7 +98,7 @@ def after_orphaned(where: descriptor.Descriptor, patience_s: float = 0.0) -> Non
     if where.mode != "daemon":
         return
     time.sleep(patience_s)
-    if not os.path.isdir(where.home) or not os.path.exists(where.path) or _locked(where.lock_file):
+    if not os.path.isdir(where.home) or not os.path.exists(where.path) or locks.holder(where.lock_file) is not None:
         return
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     argv = spawn.module_argv("extension.watchdog", where.path)

@@ -36,6 +36,7 @@ RESOURCE_ID = (
 )
 METRICS = "WADMetricsPT1M"
 ARRIVAL_S = 30.0
+SAMPLE_S = 15
 BAR = 30
 
 
@@ -101,7 +102,7 @@ class Progress:
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``lad demo``."""
     parser = subparsers.add_parser("demo", help="the whole life of the extension, on this machine", description=__doc__)
-    parser.add_argument("--seconds", type=_seconds, metavar="N", help="collect for N s (default: one full minute)")
+    parser.add_argument("--seconds", type=_seconds, metavar="N", help="collect for N s (default: a full minute)")
     parser.add_argument("--keep", metavar="DIR", help="keep everything (logs, settings, tables.db) in DIR")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.set_defaults(run=demo)
@@ -132,20 +133,20 @@ def settings(root: str) -> Settings:
 
 def demo(args: argparse.Namespace) -> int:
     """Run it; 0 when everything went well, 1 otherwise."""
-    progress = Progress()
-    with _folder(args.keep) as root, _ended_by_sigterm():
-        try:
-            result = live(root, args.seconds, progress)
-        except (AgentError, PackageError, OSError) as error:
-            print(f"lad demo: {error}", file=sys.stderr)
-            return 1
-        if args.json:
-            json.dump(result.to_json(), sys.stdout, indent=1)
-            print()
-        else:
-            print("\n".join(render(result, _unicode(sys.stdout.encoding))))
-            if args.keep:
-                print(f"\nkept in {root}: tables.db, var/log/azure (extension.log), var/lib/waagent")
+    try:
+        with _folder(args.keep) as root, _ended_by_sigterm():
+            result = live(root, args.seconds, Progress())
+            kept = root if args.keep else ""
+    except (AgentError, PackageError, OSError) as error:
+        print(f"lad demo: {error}", file=sys.stderr)
+        return 1
+    if args.json:
+        json.dump(result.to_json(), sys.stdout, indent=1)
+        print()
+    else:
+        print("\n".join(render(result, _unicode(sys.stdout.encoding))))
+        if kept:
+            print(f"\nkept in {kept}: tables.db, var/log/azure (extension.log), var/lib/waagent")
     return 0 if result.good else 1
 
 
@@ -212,7 +213,8 @@ def _collect(root: str, seconds: float | None, progress: Progress, result: Resul
     """Wait for ``seconds``, or for the rows of the first window that lies wholly after now."""
     begun = time.time()
     full = (int(begun) // 60 + 1) * 60
-    end = begun + seconds if seconds is not None else full + 60
+    first_sample = (int(begun) // SAMPLE_S + 1) * SAMPLE_S + 1
+    end = max(begun + seconds, first_sample) if seconds is not None else full + 60
     window = f"{time.strftime('%H:%M', time.gmtime(full))}-{time.strftime('%H:%M', time.gmtime(full + 60))} UTC"
     what = f"a full minute of samples ({window})" if seconds is None else f"{seconds:g} s of samples"
     while time.time() < end:

@@ -90,3 +90,17 @@ def is_module(pid: int, module: str) -> bool:
             return module.encode() in file.read().split(b"\0")
     except OSError:
         return False
+
+
+def usage(pid: int) -> tuple[int, int] | None:
+    """(resident KiB, CPU clock ticks) of a process (proc(5): statm, stat), None if it is gone."""
+    if not pid:
+        return None
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            pages = int(file.read().split()[1])
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except (OSError, IndexError, ValueError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") // 1024, int(fields[11]) + int(fields[12])

@@ -7,7 +7,6 @@ Standard library only, and little of it: this process lives as long as the machi
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import select
@@ -15,9 +14,10 @@ import signal
 import sys
 import time
 
-from extension import descriptor, proc, spawn, statusfile
+from extension import descriptor, locks, proc, spawn
 from extension.channel import MAX_LINE
 from extension.extlog import ExtensionLog
+from extension.health import Publisher
 from extension.supervise import Component
 
 TYPE_CHECKING = False
@@ -30,31 +30,6 @@ FIRST_HEALTH_S = 1.0
 STATUS_SETTLE_S = 0.5
 CHECK_DEADLINE_S = 30.0
 STDERR_MAX = 1 << 20
-LOCK_PATIENCE_S = 0.5
-"""Those who only look whether somebody serves hold the lock for an instant."""
-
-
-class AlreadyRunningError(Exception):
-    """Another watchdog holds this state folder."""
-
-
-def hold(path: str) -> int:
-    """Take the watchdog's lock and write our pid into it; raises AlreadyRunningError with the holder's pid."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    end = time.monotonic() + LOCK_PATIENCE_S
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() > end:
-                holder = os.pread(fd, 32, 0).decode(errors="replace").strip()
-                os.close(fd)
-                raise AlreadyRunningError(holder) from None
-            time.sleep(0.05)
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd
 
 
 class Watchdog:
@@ -74,7 +49,7 @@ class Watchdog:
         self._reload = False
         self._why = ""
         self._publish_at = 0.0
-        self._shown = ""
+        self._publisher = Publisher(log.error)
         self._kept_house = time.monotonic()
         self._refused = ""
         self._signal, self._signalled = os.pipe()
@@ -165,7 +140,7 @@ class Watchdog:
         self._up[up_read] = (component, bytearray())
         self._poll.register(up_read, select.POLLIN)
         component.started(pid, now)
-        self._write_pids()
+        self._publisher.pids(self.where, self.components[0].pid)
         self._publish_soon(now)
 
     def _stderr(self) -> int:
@@ -255,7 +230,7 @@ class Watchdog:
             component.pid, component.state = 0, "stopped"
             return
         component.ended(how, time.monotonic())
-        self._write_pids()
+        self._publisher.pids(self.where, self.components[0].pid)
         self.log.error(f"{component.name} {component.message}")
         self._change(component)
 
@@ -277,7 +252,7 @@ class Watchdog:
         elapsed = now - self._kept_house
         self._kept_house = now
         for component in self.components:
-            used = _usage(component.pid)
+            used = proc.usage(component.pid)
             if used is None:
                 continue
             why = component.over_limits(used[0], used[1], elapsed, os.sysconf("SC_CLK_TCK"))
@@ -315,7 +290,7 @@ class Watchdog:
         for component in self.components:
             component.state, component.start_at = "backoff", now
             component.backoff.reset()
-        self._shown = ""
+        self._publisher.forget()
         self._start_due(now)
 
     def _stop_components(self) -> None:
@@ -350,14 +325,6 @@ class Watchdog:
 
     # -- what others see
 
-    def _write_pids(self) -> None:
-        if not self.where.pid_file:
-            return
-        try:
-            _replace(self.where.pid_file, f"{os.getpid()}\n{self.components[0].pid}\n".encode())
-        except OSError as error:
-            self.log.error(f"cannot write {self.where.pid_file}: {error}")
-
     def _change(self, component: Component) -> None:
         self._publish_soon(time.monotonic())
         if component.state == "running" and component.level == "ok" and component.message != "starting":
@@ -369,51 +336,7 @@ class Watchdog:
 
     def _publish(self) -> None:
         self._publish_at = 0.0
-        health = {
-            "pid": os.getpid(),
-            "sequence": self.where.sequence,
-            "time": time.time(),
-            "healthy": all(c.healthy for c in self.components) and not self._refused,
-            "refused": self._refused,
-            "components": {c.name: c.view() for c in self.components},
-        }
-        try:
-            _replace(self.where.health_file, json.dumps(health).encode())
-        except OSError as error:
-            self.log.error(f"cannot write {self.where.health_file}: {error}")
-        if self.where.status_file and not self._stopping:
-            self._write_status()
-
-    def _write_status(self) -> None:
-        """N.status, only when what it says has changed."""
-        parts = [self._substatus(c) for c in self.components]
-        if self._refused:
-            parts.append(("configuration", "error", f"new configuration refused, old one runs: {self._refused}"))
-        shown = repr(parts)
-        if shown == self._shown or not os.path.isdir(os.path.dirname(self.where.status_file)):
-            return
-        self._shown = shown
-        worst = _worst(p[1] for p in parts)
-        bad = [f"{name}: {message}" for name, status, message in parts if status != "success"]
-        message = "Enable succeeded" if not bad else "; ".join(bad)
-        document = statusfile.status_document(
-            self.where.name,
-            "Enable",
-            worst,
-            1 if worst == "error" else 0,
-            message,
-            [statusfile.substatus(n, s, 1 if s == "error" else 0, m) for n, s, m in parts],
-        )
-        try:
-            statusfile.write(self.where.status_file, document)
-        except OSError as error:
-            self.log.error(f"cannot write {self.where.status_file}: {error}")
-
-    def _substatus(self, component: Component) -> tuple[str, str, str]:
-        status = {"ok": "success", "warning": "warning", "error": "error"}[component.level]
-        if component.state == "starting" and status == "success":
-            status = "transitioning"
-        return component.name, status, f"{component.state}: {component.message}"
+        self._publisher.publish(self.where, self.components, self._refused, self._stopping)
 
 
 def _chance() -> float:
@@ -421,41 +344,11 @@ def _chance() -> float:
     return int.from_bytes(os.urandom(4), "big") / (1 << 32)
 
 
-def _worst(states: object) -> str:
-    order = ("error", "warning", "transitioning", "success")
-    found = list(states)  # type: ignore[call-overload]
-    return next((s for s in order if s in found), "success")
-
-
-def _usage(pid: int) -> tuple[int, int] | None:
-    """(resident KiB, CPU clock ticks) of a process, None if it is gone."""
-    if not pid:
-        return None
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            pages = int(file.read().split()[1])
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except (OSError, IndexError, ValueError):
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE") // 1024, int(fields[11]) + int(fields[12])
-
-
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def _replace(path: str, data: bytes) -> None:
-    temporary = f"{path}.{os.getpid()}.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, data)
-    finally:
-        os.close(fd)
-    os.replace(temporary, path)
 
 
 def main() -> int:
@@ -469,9 +362,9 @@ def main() -> int:
     console = sys.stderr if where.mode == "foreground" else None
     log = ExtensionLog(where.log or os.devnull, where.log_tag, also=console)
     try:
-        lock = hold(where.lock_file)
-    except AlreadyRunningError as holder:
-        log.info(f"a watchdog with pid {holder} serves {where.state_dir} already; this one ends")
+        lock = locks.take(where.lock_file)
+    except locks.HeldError as held:
+        log.info(f"a watchdog with pid {held.pid} serves {where.state_dir} already; this one ends")
         return 0 if where.mode == "daemon" else 1
     except OSError as error:
         log.error(f"cannot lock {where.lock_file}: {error.strerror or errno.errorcode.get(error.errno or 0)}")

@@ -7,7 +7,6 @@ recycled pid is never signalled.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -16,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from extension import proc, statusfile
+from extension import locks, proc, statusfile
 from handler import files
 
 WATCHDOG = "extension.watchdog"
@@ -148,26 +147,13 @@ def age(pid: int) -> float:
 
 def lock_is_held(state_dir: str) -> bool:
     """Whether some process holds the watchdog's lock."""
-    try:
-        fd = os.open(os.path.join(state_dir, "watchdog.lock"), os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(fd)  # and with it the shared lock
-    return False
+    return locks.holder(os.path.join(state_dir, "watchdog.lock")) is not None
 
 
 def find(state_dir: str) -> Running | None:
     """The watchdog of this state folder, or None if none runs."""
-    text = files.read_text(os.path.join(state_dir, "watchdog.lock"), 64)
-    if text is None or not lock_is_held(state_dir):
-        return None
-    pid = _number(text.split("\n")[0])
-    if not alive(pid, WATCHDOG):
+    pid = locks.holder(os.path.join(state_dir, "watchdog.lock"))
+    if pid is None or not alive(pid, WATCHDOG):
         return None
     argv = arguments(pid)
     descriptor = argv[-1] if argv and argv[-1].endswith(".json") else ""

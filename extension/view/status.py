@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import sqlite3
@@ -14,7 +13,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from extension import paths
+from extension import locks, paths
 from extension.store import ledger
 from extension.store.database import StoreError, open_reader
 
@@ -41,7 +40,7 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
     def problem(code: str, message: str) -> None:
         problems.append({"code": code, "message": message})
 
-    running = _holder(os.path.join(folder, "watchdog.lock"))
+    running = locks.holder(os.path.join(folder, "watchdog.lock"))
     health = _read_json(os.path.join(folder, "daemon.health"))
     components = health.get("components", {})
     if not os.path.isdir(folder):
@@ -86,21 +85,6 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
 def _installed(folder: str) -> dict[str, str]:
     known = paths.installed(folder)
     return {k: known[k] for k in ("name", "version", "home", "config", "log") if k in known}
-
-
-def _holder(path: str) -> int | None:
-    """The pid of the process that holds the lock, None if nobody does."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return int(os.pread(fd, 32, 0).strip() or b"0")
-    finally:
-        os.close(fd)
-    return None
 
 
 def _read_json(path: str) -> dict[str, Any]:
