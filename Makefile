@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NPM ?= npm
 
-.PHONY: demo test test-system lint types package bench clean
+.PHONY: demo test test-system system-tools lint types package bench clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/lad demo
@@ -12,8 +12,17 @@ demo: $(VENV)/.runtime
 test: $(VENV)/.test tests/azurite/node_modules/.installed lint types
 	$(BIN)/pytest -n 4 --dist worksteal -m "not system"
 
-test-system: $(VENV)/.test
+test-system: $(VENV)/.test system-tools
 	$(BIN)/pytest -m system
+
+# What the system tests drive. Where apt or root is missing they skip with a reason.
+SYSTEM_TOOLS := systemd-container debootstrap sblim-wbemcli
+system-tools:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	  dpkg -s $(SYSTEM_TOOLS) >/dev/null 2>&1 || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(SYSTEM_TOOLS) >/dev/null; } || \
+	  echo "apt-get could not install $(SYSTEM_TOOLS): tests that need them are skipped"; \
+	else echo "no apt-get or not root: tests that need $(SYSTEM_TOOLS) are skipped where they are missing"; fi
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
