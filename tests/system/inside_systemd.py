@@ -3,6 +3,8 @@
 Argument: the folder with ``package.zip``, ``public.json`` and ``protected.json``; writes ``found.json`` there.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import signal
@@ -10,28 +12,30 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
+from typing import Any
 
 UNIT = "lad-emulator.service"
 folder = sys.argv[1]
-found = {}
+found: dict[str, Any] = {}
 
 
-def run(*argv):
+def run(*argv: str) -> dict[str, Any]:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
     return {"code": done.returncode, "out": done.stdout.strip(), "err": done.stderr.strip()[-2000:]}
 
 
-def agent(*words):
+def agent(*words: str) -> dict[str, Any]:
     launch = [sys.executable, "-I", "-S", folder + "/code/extension/launch.py", folder + "/code/lib"]
     return run(*launch, "extension.cli", "vm-agent", *words, "--root", "/", "--json")
 
 
-def unit():
-    shown = run("systemctl", "show", UNIT, "-p", "ActiveState,MainPID,NRestarts,UnitFileState")["out"]
+def unit() -> dict[str, str]:
+    shown: str = run("systemctl", "show", UNIT, "-p", "ActiveState,MainPID,NRestarts,UnitFileState")["out"]
     return dict(line.split("=", 1) for line in shown.splitlines())
 
 
-def until(check, seconds):
+def until(check: Callable[[], object], seconds: float) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if check():
@@ -40,13 +44,13 @@ def until(check, seconds):
     return False
 
 
-def healthy():
+def healthy() -> bool:
     try:
         with open("/var/lib/lad-emulator/daemon.health") as file:
             health = json.load(file)
     except (OSError, ValueError):
         return False
-    return health["healthy"] and str(health["pid"]) == unit()["MainPID"]
+    return bool(health["healthy"]) and str(health["pid"]) == unit()["MainPID"]
 
 
 os.environ["LAD_SERVICE"] = "systemd"
