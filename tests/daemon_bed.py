@@ -123,6 +123,19 @@ class Daemon:
                 return pid
         return 0
 
+    def kill(self, name: str) -> int:
+        """SIGKILL to a component, and wait until it is dead (a signal returns before that); its pid, 0 if none."""
+        pid = self.pid(name)
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            end = time.monotonic() + 10
+            while proc.is_module(pid, f"extension.{name}"):
+                assert time.monotonic() < end, f"{name} {pid} survives SIGKILL"
+                time.sleep(0.005)
+        if self.process is not None:
+            self.process.poll()
+        return pid
+
     def health(self) -> dict[str, Any]:
         """The watchdog's last report, {} before the first."""
         try:

@@ -60,8 +60,7 @@ def test_a_quiet_life(tmp_path: Path) -> None:
 def test_a_killed_component_comes_back_and_status_recovers(tmp_path: Path, name: str) -> None:
     with daemon(tmp_path) as bed:
         _ready(bed, tmp_path)
-        watchdog, before = bed.pid("watchdog"), bed.pid(name)
-        os.kill(before, signal.SIGKILL)
+        watchdog, before = bed.pid("watchdog"), bed.kill(name)
         until(lambda: bed.pid(name) not in (0, before), 20, bed.describe)
         bed.wait_healthy()
         assert bed.pid("watchdog") == watchdog
@@ -94,8 +93,7 @@ def test_a_stopped_component_does_not_delay_the_stop(tmp_path: Path) -> None:
 def test_a_killed_watchdog_is_replaced(tmp_path: Path) -> None:
     with daemon(tmp_path) as bed:
         _ready(bed, tmp_path)
-        before = bed.pid("watchdog")
-        os.kill(before, signal.SIGKILL)
+        before = bed.kill("watchdog")
         until(lambda: bed.pid("watchdog") not in (0, before), 20, bed.describe)
         until(lambda: bed.health().get("pid") == bed.pid("watchdog"), 20, bed.describe)
         bed.wait_healthy()
@@ -106,7 +104,7 @@ def test_a_killed_watchdog_is_replaced(tmp_path: Path) -> None:
 def test_in_the_foreground_a_killed_watchdog_ends_all(tmp_path: Path) -> None:
     with daemon(tmp_path, "foreground") as bed:
         _ready(bed, tmp_path)
-        os.kill(bed.pid("watchdog"), signal.SIGKILL)
+        bed.kill("watchdog")
         bed._reap_while(lambda: bool(bed.pids()), 10)
 
 
