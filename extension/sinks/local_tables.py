@@ -227,9 +227,18 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
 
 def _check_ours(db: sqlite3.Connection, path: str) -> bool:
     """True for a table store, False for an empty file; a database of something else is a :class:`SinkError`."""
-    if db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
+    alone = not db.in_transaction
+    if alone:
+        db.execute("BEGIN")  # one view for both questions: another process may be making the schema right now
+    try:
+        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        identity = db.execute("PRAGMA application_id").fetchone()[0]
+    finally:
+        if alone:
+            db.execute("COMMIT")
+    if identity == APPLICATION_ID:
         return True
-    if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if tables:
         raise SinkError(
             "slow",
             "NotATableStore",

@@ -148,8 +148,8 @@ def test_the_size_cap_drops_the_oldest_batches_counted(tmp_path: Path) -> None:
 
 def test_files_are_private(tmp_path: Path) -> None:
     folder = tmp_path / "state"
-    _store(folder)
-    UploaderStore(str(folder))
+    opened = (_store(folder), UploaderStore(str(folder)))  # a closed database has no -wal
+    assert all(opened)
     assert folder.stat().st_mode & 0o777 == 0o700
     for name in ("collector.db", "uploader.db", "collector.db-wal", "reserve"):
         assert (folder / name).stat().st_mode & 0o077 == 0, name
