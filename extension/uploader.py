@@ -18,7 +18,7 @@ from extension import component
 from extension.channel import Channel
 from extension.plan import Account, Plan
 from extension.rows.edm import Row
-from extension.sinks.base import Sink, SinkError, open_sink
+from extension.sinks import Sink, SinkError, open_sink
 from extension.store.database import StoreError
 from extension.store.uploader_db import Queued, UploaderStore
 
