@@ -76,11 +76,29 @@ class Collector:
             if kept is None or abs(now - kept["t"]) > RAW_AGE_S or not stream.restore(kept["state"]):
                 stream.prime()
             self.asked.append(Asked(query, stream, int(now) // query.rate * query.rate + query.rate))
+        self._begin_windows(now)
+        self._run([], now)
+
+    def _begin_windows(self, now: float) -> None:
+        """Take over up to where windows are closed.
+
+        A new event's beginning is stored before its first sample is, or the window of a process that died before
+        it closed one would never be written.
+        """
+        fresh = {}
         for derived in self.plan.derived:
             key = window_id(derived)
             known = self.store.closed_until(key)
-            self._closed[key] = int(now) // derived.duration * derived.duration if known is None else known
-        self._run([], now)
+            if known is None:
+                known = fresh[key] = int(now) // derived.duration * derived.duration
+            self._closed[key] = known
+
+        def change() -> None:
+            for key, end in fresh.items():
+                self.store.set_closed(key, end)
+
+        if fresh:
+            self.store.commit(change)
 
     def next_due(self) -> float:
         """Unix time of the next tick."""

@@ -31,6 +31,7 @@ VARIABLES = ("AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_CONN
 def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(f"{__name__}.NOW", int(time.time()) // 60 * 60)  # each test's own, however long the others took
     monkeypatch.setenv("LAD_STATE_DIR", str(tmp_path / "state"))
 
 

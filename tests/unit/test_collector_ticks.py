@@ -145,6 +145,13 @@ def test_windows_that_ended_while_down_are_closed_at_the_start(bench: Bench) -> 
     assert len(bench.rows()) == 4  # and only once
 
 
+def test_the_first_window_is_not_lost_to_a_process_that_closed_none(bench: Bench) -> None:
+    bench.run_until(MINUTE - 5)  # one sample, killed before its window ended
+    bench.now = MINUTE + 3
+    bench.restart()
+    assert [_values(r)[:2] for r in bench.rows()] == [("2026-11-21T09:17:00Z", 1)] * 2
+
+
 def test_old_raw_counters_are_not_used(bench: Bench) -> None:
     bench.run_until(MINUTE + 20)
     bench.now += 3600
