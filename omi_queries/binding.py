@@ -8,7 +8,7 @@ from omi_queries import classes
 from omi_queries.classes import CimClass
 from omi_queries.condition import Predicate, compile_condition, declared, unknown_property, used_properties
 from omi_queries.query import Query, parse
-from omi_queries.types import MI_INVALID_CLASS, MI_INVALID_NAMESPACE, Instance, QueryError
+from omi_queries.types import MI_INVALID_CLASS, MI_INVALID_NAMESPACE, MI_NOT_SUPPORTED, Instance, QueryError
 
 
 class Selection(NamedTuple):
@@ -31,12 +31,12 @@ class Selection(NamedTuple):
             return True
         return bool(self.matches({self.cim_class.key(): name, "IsAggregate": aggregate}))
 
-    def apply(self, found: list[Instance]) -> list[Instance]:
-        """Filter and project full instances."""
+    def apply(self, found: list[Instance], exact: bool = False) -> list[Instance]:
+        """Filter and project instances; ``exact``: they carry nothing but what is needed."""
         matches, properties = self.matches, self.properties
         if matches is not None and not self.by_key:
             found = [one for one in found if matches(one)]
-        if properties is None:
+        if properties is None or (exact and len(self.needs) == len(properties)):
             return found
         return [{name: one[name] for name in properties if name in one} for one in found]
 
@@ -55,14 +55,22 @@ class Bound(NamedTuple):
 
 
 def bind(namespace: str, text: str, dialect: str = "wql") -> Bound:
-    """Parse and check a query. QueryError: 3 unknown namespace, 5 unknown class, 15 anything else about the query."""
-    if namespace.strip("/").lower() != classes.NAMESPACE:
-        message = f"unknown namespace {namespace[:80]!a}; the SCX classes are in {classes.NAMESPACE}"
+    """Parse and check a query.
+
+    QueryError: 3 unknown namespace, 5 unknown class, 7 a class whose instances cannot be listed, 15 anything else.
+    """
+    within = classes.namespace(namespace)
+    if within is None:
+        others = ", ".join(n for n in classes.namespaces() if n != classes.NAMESPACE)
+        message = f"unknown namespace {namespace[:80]!a}; the SCX classes are in {classes.NAMESPACE} (others: {others})"
         raise QueryError(MI_INVALID_NAMESPACE, message)
     query = parse(text, dialect)
-    asked = classes.find(query.class_name)
+    asked = classes.find(query.class_name, within)
     if asked is None:
-        raise _unknown_class(query)
+        raise _unknown_class(query, within)
+    if asked.methods_only:
+        message = f"instances of {asked.name} cannot be listed: the class has methods only"
+        raise QueryError(MI_NOT_SUPPORTED, message, query.class_at)
     warnings = _check_selected(query, asked)
     compile_condition(query.condition, asked)
     served = classes.served_by(asked.name)
@@ -72,11 +80,14 @@ def bind(namespace: str, text: str, dialect: str = "wql") -> Bound:
     return Bound(query, tuple(_selection(query, one) for one in served), types, warnings)
 
 
-def _unknown_class(query: Query) -> QueryError:
-    known = [name for name in classes.names() if classes.get(name).served]
+def _unknown_class(query: Query, within: str) -> QueryError:
+    elsewhere = next((n for n in classes.namespaces() if classes.find(query.class_name, n) is not None), "")
+    known = [name for name in classes.names(within) if classes.get(name).served]
     near = classes.nearest(query.class_name, known)
     hint = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
-    message = f"namespace {classes.NAMESPACE} has no class {query.class_name[:80]!a}; {hint}"
+    if elsewhere:
+        hint = f"it is in {elsewhere}"
+    message = f"namespace {within} has no class {query.class_name[:80]!a}; {hint}"
     return QueryError(MI_INVALID_CLASS, message, query.class_at)
 
 

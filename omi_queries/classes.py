@@ -1,8 +1,6 @@
-"""SCX classes as data: inheritance, properties in declaration order, CIM types, keys, units, and which are rates.
+"""The classes: inheritance, properties in declaration order, CIM types, keys, units, meanings, and which are rates.
 
-Source: spec/scx-classes.tsv (the declarations of SCXcore's MOF as the original server lists them). Each class lists
-only what it adds to its base. A property is ``Name:type[:flags[:unit]]`` where flags are ``k`` key, ``r`` rate
-(needs two readings) and ``n`` never set on Linux (always NULL).
+The declarations themselves are data in :mod:`omi_queries.scx.schema`.
 """
 
 from __future__ import annotations
@@ -11,88 +9,13 @@ from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
-NAMESPACE = "root/scx"
+from omi_queries.scx.schema import DECLARATIONS, INTEROP, OMI, SCX, TYPES, UNITS
+from omi_queries.types import CimValue
 
-_UNITS = {
-    "%": "Percent",
-    "B": "Bytes",
-    "B/s": "Bytes per Second",
-    "MB": "MegaBytes",
-    "P": "Packets",
-    "P/s": "Pages per Second",
-    "T/s": "Transfers per Second",
-    "s": "Seconds",
-}
-_TYPES = {"u8": "uint8", "u32": "uint32", "u64": "uint64", "r64": "real64", "str": "string", "bool": "boolean",
-          "dt": "datetime"}  # fmt: skip
-
-_PROCESSOR = (
-    "PercentIdleTime:u8:r:% PercentUserTime:u8:r:% PercentNiceTime:u8:r:% PercentPrivilegedTime:u8:r:% "
-    "PercentInterruptTime:u8:r:% PercentDPCTime:u8:r:% PercentProcessorTime:u8:r:% PercentIOWaitTime:u8:r:%"
-)
-_TRANSFER_RATES = (
-    "BytesPerSecond:u64:r:B/s ReadBytesPerSecond:u64:r:B/s WriteBytesPerSecond:u64:r:B/s "
-    "TransfersPerSecond:u64:r:T/s ReadsPerSecond:u64:r:T/s WritesPerSecond:u64:r:T/s "
-)
-
-# name: (base, served by a provider, added properties, constants)
-_CLASSES: dict[str, tuple[str, bool, str, dict[str, str]]] = {
-    "CIM_ManagedElement": ("", False, "InstanceID:str:n Caption:str Description:str ElementName:str:n", {}),
-    "CIM_StatisticalInformation": ("CIM_ManagedElement", False, "Name:str:k", {}),
-    "SCX_StatisticalInformation": ("CIM_StatisticalInformation", False, "IsAggregate:bool", {}),
-    "SCX_ProcessorStatisticalInformation": (
-        "SCX_StatisticalInformation", True, _PROCESSOR,
-        {"Caption": "Processor information", "Description": "CPU usage statistics"},
-    ),
-    "SCX_MemoryStatisticalInformation": (
-        "SCX_StatisticalInformation", True,
-        (
-            "AvailableMemory:u64::MB PercentAvailableMemory:u8::% UsedMemory:u64::MB PercentUsedMemory:u8::% "
-            "PercentUsedByCache:u8::% PagesPerSec:u64:r:P/s PagesReadPerSec:u64:r:P/s PagesWrittenPerSec:u64:r:P/s "
-            "AvailableSwap:u64::MB PercentAvailableSwap:u8::% UsedSwap:u64::MB PercentUsedSwap:u8::%"
-        ),
-        {"Caption": "Memory information", "Description": "Memory usage and performance statistics"},
-    ),
-    "SCX_FileSystemStatisticalInformation": (
-        "SCX_StatisticalInformation", True,
-        "IsOnline:bool FreeMegabytes:u64::MB UsedMegabytes:u64::MB PercentFreeSpace:u8::% PercentUsedSpace:u8::% "
-        "PercentFreeInodes:u8::% PercentUsedInodes:u8::% PercentBusyTime:u8:n:% PercentIdleTime:u8:n:% "
-        + _TRANSFER_RATES + "AverageTransferTime:r64:n:s AverageDiskQueueLength:r64:n",
-        {"Caption": "File system information",
-         "Description": "Performance statistics related to a logical unit of secondary storage"},
-    ),
-    "SCX_DiskDriveStatisticalInformation": (
-        "SCX_StatisticalInformation", True,
-        "IsOnline:bool PercentBusyTime:u8:n:% PercentIdleTime:u8:n:% " + _TRANSFER_RATES
-        + "AverageReadTime:r64:r:s AverageWriteTime:r64:r:s AverageTransferTime:r64:r:s AverageDiskQueueLength:r64",
-        {"Caption": "Disk drive information",
-         "Description": "Performance statistics related to a physical unit of secondary storage"},
-    ),
-    "CIM_StatisticalData": (
-        "CIM_ManagedElement", False,
-        "InstanceID:str:k StartStatisticTime:dt:n StatisticTime:dt:n SampleInterval:dt:n", {},
-    ),
-    "CIM_NetworkPortStatistics": (
-        "CIM_StatisticalData", False,
-        "BytesTransmitted:u64::B BytesReceived:u64::B PacketsTransmitted:u64::P PacketsReceived:u64::P", {},
-    ),
-    "CIM_EthernetPortStatistics": (
-        "CIM_NetworkPortStatistics", False,
-        (
-            "SymbolErrors:u32:n AlignmentErrors:u32:n FCSErrors:u32:n SingleCollisionFrames:u32:n "
-            "MultipleCollisionFrames:u32:n SQETestErrors:u32:n DeferredTransmissions:u32:n LateCollisions:u32:n "
-            "ExcessiveCollisions:u32:n InternalMACTransmitErrors:u32:n InternalMACReceiveErrors:u32:n "
-            "CarrierSenseErrors:u32:n FrameTooLongs:u32:n"
-        ),
-        {},
-    ),
-    "SCX_EthernetPortStatistics": (
-        "CIM_EthernetPortStatistics", True,
-        "BytesTotal:u64::B TotalRxErrors:u64 TotalTxErrors:u64 TotalCollisions:u64",
-        {"Caption": "Ethernet port information",
-         "Description": "Statistics on transfer performance for a port"},
-    ),
-}  # fmt: skip
+NAMESPACE = SCX
+_NAMESPACES = (SCX, OMI, INTEROP)
+_ALIASES = {"root/interop": INTEROP}
+_IDENTITY = ("Handle", "DeviceID", "Name", "InstanceID")  # what tells the instances of a class apart, best first
 
 
 class Property(NamedTuple):
@@ -109,7 +32,8 @@ class Property(NamedTuple):
 class CimClass(NamedTuple):
     """One class. ``properties`` are in declaration order, inherited ones first; ``constants`` are fixed values.
 
-    ``served`` tells a class with instances of its own from a base class, whose instances are its subclasses'.
+    ``served`` tells a class with instances of its own from a base class, whose instances are its subclasses';
+    ``methods_only`` that listing instances is not supported at all (result 7).
     """
 
     name: str
@@ -117,56 +41,88 @@ class CimClass(NamedTuple):
     served: bool
     properties: Mapping[str, Property]
     types: Mapping[str, str]
-    constants: Mapping[str, str]
+    constants: Mapping[str, CimValue]
+    namespace: str = NAMESPACE
+    methods_only: bool = False
 
-    def template(self) -> dict[str, str | None]:
+    def template(self) -> dict[str, CimValue]:
         """A new instance in declaration order: constants set, all else NULL."""
         return {name: self.constants.get(name) for name in self.properties}
 
+    def keys(self) -> list[str]:
+        """All key properties in declaration order."""
+        return [p.name for p in self.properties.values() if p.key]
+
     def key(self) -> str:
-        """Name of the (first) key property."""
-        return next((p.name for p in self.properties.values() if p.key), "Name")
+        """The key property that tells the instances apart; the others are the same in all of them."""
+        keys = self.keys()
+        return next((name for name in _IDENTITY if name in keys), keys[0] if keys else "Name")
 
 
 def _property(text: str) -> Property:
     name, kind, flags, unit = [*text.split(":"), "", ""][:4]
-    return Property(name, _TYPES[kind], "k" in flags, "r" in flags, "n" in flags, _UNITS.get(unit, unit))
+    return Property(name, TYPES[kind], "k" in flags, "r" in flags, "n" in flags, UNITS.get(unit, unit))
 
 
 @cache
 def get(name: str) -> CimClass:
     """The class of exactly this name (KeyError if there is none)."""
-    base, served, added, constants = _CLASSES[name]
-    properties = dict(get(base).properties) if base else {}
-    for text in added.split():
+    declared = DECLARATIONS[name]
+    properties = dict(get(declared.base).properties) if declared.base else {}
+    for text in declared.added.split():
         one = _property(text)
         properties[one.name] = one  # a redeclared property keeps its inherited place
     types = {p.name: p.type for p in properties.values()}
-    return CimClass(name, base, served, properties, types, constants)
+    constants = dict(get(declared.base).constants) if declared.base else {}
+    constants.update(declared.constants)
+    return CimClass(
+        name, declared.base, declared.served, properties, types, constants, declared.namespace, declared.methods_only
+    )
 
 
-def find(name: str) -> CimClass | None:
-    """The class of that name in any case, or None."""
+def namespaces() -> tuple[str, ...]:
+    """The namespaces that have classes."""
+    return _NAMESPACES
+
+
+def namespace(name: str) -> str | None:
+    """The namespace meant by ``name`` (any case, slashes around it ignored, root/interop = interop), or None."""
+    wanted = name.strip("/").lower()
+    wanted = _ALIASES.get(wanted, wanted)
+    return wanted if wanted in _NAMESPACES else None
+
+
+def find(name: str, within: str = NAMESPACE) -> CimClass | None:
+    """The class of that name in any case in namespace ``within``, or None."""
     wanted = name.lower()
-    return next((get(known) for known in _CLASSES if known.lower() == wanted), None)
+    return next((get(known) for known in names(within) if known.lower() == wanted), None)
 
 
 def served_by(name: str) -> list[CimClass]:
     """The classes whose instances a query on class ``name`` returns: itself, or all its subclasses with instances."""
-    return [get(known) for known in _CLASSES if _CLASSES[known][1] and name in lineage(known)]
+    return [get(known) for known, one in DECLARATIONS.items() if one.served and name in lineage(known)]
 
 
 def lineage(name: str) -> list[str]:
     """``name`` and its bases, nearest first."""
     chain = [name]
-    while _CLASSES[chain[-1]][0]:
-        chain.append(_CLASSES[chain[-1]][0])
+    while DECLARATIONS[chain[-1]].base:
+        chain.append(DECLARATIONS[chain[-1]].base)
     return chain
 
 
-def names() -> list[str]:
-    """All class names, bases included."""
-    return list(_CLASSES)
+def names(within: str = NAMESPACE) -> list[str]:
+    """All class names of a namespace, bases included."""
+    return [name for name, one in DECLARATIONS.items() if one.namespace == within]
+
+
+def meaning(class_name: str, property_name: str) -> str:
+    """What a property says, in one line; with "always NULL on Linux" where it never says anything."""
+    from omi_queries.scx.meanings import text  # long texts, needed by listings only
+
+    found = get(class_name).properties[property_name]
+    said = text(class_name, property_name)
+    return f"{said} (always NULL on Linux)" if found.null else said
 
 
 def nearest(word: str, candidates: list[str]) -> str:

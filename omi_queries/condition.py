@@ -32,7 +32,10 @@ _NUMBERS = ("integer", "real")
 
 
 class _Operand(NamedTuple):
-    """One side of a comparison: ``kind`` is boolean, integer, real, string or null; a constant has no ``get``."""
+    """One side of a comparison; a constant has no ``get``.
+
+    ``kind`` is boolean, integer, real, string, array or null.
+    """
 
     kind: str
     value: CimValue
@@ -125,7 +128,8 @@ def _operand(symbol: Name | Literal, cim_class: CimClass) -> _Operand:
     name = declared(cim_class, symbol.name)
     if name is None:
         raise unknown_property(cim_class, symbol)
-    kind = _KINDS.get(cim_class.types[name], "integer")
+    declared_type = cim_class.types[name]
+    kind = "array" if declared_type.endswith("[]") else _KINDS.get(declared_type, "integer")
     if symbol.embedded_property:  # no class here has embedded instances: such a property has no value
         return _Operand(kind, None, _nothing, symbol.at, name)
 
@@ -144,6 +148,10 @@ def _predicate(symbol: Operator, left: _Operand, right: _Operand) -> Predicate:
         return _never  # true for embedded instances only
     if left.kind == "null" or right.kind == "null":
         return _null_test(symbol, left, right)
+    if "array" in (left.kind, right.kind):
+        array = left if left.kind == "array" else right
+        message = f"invalid query: {array.name} is an array, which can be compared with NULL only"
+        raise QueryError(MI_INVALID_QUERY, message, array.at)
     if symbol.op == "like":
         return _like(left, right)
     left, right = _converted(left, right), _converted(right, left)

@@ -37,7 +37,8 @@ class FileSystem(NamedTuple):
     """A file system in the statistics.
 
     ``name`` is the mount point as text, ``path`` where it is reached below the root, ``device`` the kernel name of
-    its device ("" if none), ``key`` the same for all mounts of one device, ``online`` False once it was unmounted.
+    its device ("" if none), ``key`` the same for all mounts of one device, ``online`` False once it was unmounted,
+    ``fstype`` its type in lower case.
     """
 
     name: str
@@ -45,6 +46,7 @@ class FileSystem(NamedTuple):
     device: str
     key: str
     online: bool = True
+    fstype: str = ""
 
 
 class Layout(NamedTuple):
@@ -176,7 +178,8 @@ class MountTable:
         number = self._device_number(mount.point) if source == "/dev/root" else ""
         device = devices.kernel_name(source, number)
         path = self._sources.path(os.fsdecode(mount.point))
-        return FileSystem(shown(mount.point), path, device, device or source)
+        fstype = shown(mount.fstype)
+        return FileSystem(shown(mount.point), path, device, device or source, fstype=fstype)
 
     def _device_number(self, point: bytes) -> str:
         """major:minor of the file system at ``point`` (proc(5): mountinfo fields 3 and 5)."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-CimValue = str | int | float | bool | None
+CimValue = str | int | float | bool | list[str] | list[int] | None
+"""A datetime is its 25 characters (``20261121091618.747502+000``), an array a list."""
 Instance = dict[str, CimValue]
 """Properties in class declaration order. NULL is ``None``; a rate that is not known yet is an absent key."""
 
@@ -24,7 +25,8 @@ class Reading:
 
     ``instances`` passed WHERE and carry the selected properties only; ``types`` maps every property of the class
     to its CIM type; ``source`` names the backend; ``skipped`` counts, by reason, what is missing from this
-    sample; ``warnings`` tell about the query itself and are the same in each reading.
+    sample; ``warnings`` tell about the query itself and are the same in each reading; ``why`` says what is wrong with
+    a better source that should have answered.
     """
 
     instances: list[Instance]
@@ -32,6 +34,7 @@ class Reading:
     source: str
     skipped: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    why: str = ""
 
 
 class QueryError(Exception):

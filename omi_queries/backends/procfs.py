@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omi_queries.binding import Bound, Selection, bind
-from omi_queries.mounts import MountTable
-from omi_queries.scx import disk, filesystem, memory, network, processor
+from omi_queries.scx.families import SCX, TRUE_DELTA, Families
 from omi_queries.scx.family import Ask, Counters, Family
-from omi_queries.sources import Sources
+from omi_queries.scx.sampled import Sampled
+from omi_queries.scx.shared import Injected
 from omi_queries.types import Instance, Reading
+
+if TYPE_CHECKING:
+    from omi_queries.scx.ipv4 import Addresses
+    from omi_queries.scx.volume import GeometryOf
 
 NAME = "procfs"
 _STATE_VERSION = 1
@@ -26,8 +30,14 @@ def boottime_now() -> float:
 class ProcfsBackend:
     """Answers queries from the files below ``root``.
 
-    ``boottime`` gives seconds since boot, ``statvfs`` is asked for every mounted file system by its path below the
-    root, ``page_size`` is in bytes. Not for use by several threads at once.
+    ``boottime`` gives seconds since boot, ``wall`` Unix time, ``statvfs`` is asked for every mounted file system by
+    its path below the root, ``page_size`` is in bytes, ``hz`` the clock ticks per second. ``addresses`` and
+    ``geometry`` ask the kernel about interfaces and disks; by default they do so for the root /, and elsewhere the
+    routing tables below the root are read and disks are not asked.
+
+    ``rate_window`` "delta": rates are true deltas between a stream's own readings. "scx": SCX's own sampler (60 s, six
+    samples, its rounding and defects), which has no thread here: samples are taken by reads and by
+    :meth:`sample_due`. Not for use by several threads at once.
     """
 
     name = NAME
@@ -39,37 +49,47 @@ class ProcfsBackend:
         boottime: Callable[[], float] = boottime_now,
         statvfs: Callable[[str], os.statvfs_result] = os.statvfs,
         page_size: int | None = None,
+        rate_window: str = TRUE_DELTA,
+        wall: Callable[[], float] = time.time,
+        hz: int | None = None,
+        addresses: Addresses | None = None,
+        geometry: GeometryOf | None = None,
     ) -> None:
-        self._sources = Sources(root, boottime)
-        self._mounts = MountTable(self._sources)
+        if rate_window not in (TRUE_DELTA, SCX):
+            raise ValueError(f"rate window {rate_window!a} is neither {TRUE_DELTA!a} nor {SCX!a}")
+        injected = Injected(
+            boottime, wall, statvfs, page_size or os.sysconf("SC_PAGE_SIZE"), hz or os.sysconf("SC_CLK_TCK"), addresses,
+            geometry,
+        )  # fmt: skip
+        self._families = Families(root, injected, rate_window == SCX)
         self._boottime = boottime
-        size = page_size or os.sysconf("SC_PAGE_SIZE")
-        sources, mounts = self._sources, self._mounts
-        self._makers: dict[str, Callable[[], Family]] = {
-            processor.CLASS: lambda: processor.Processor(sources),
-            memory.CLASS: lambda: memory.Memory(sources, size),
-            disk.CLASS: lambda: disk.Disk(sources, mounts),
-            filesystem.CLASS: lambda: filesystem.FileSystems(sources, mounts, statvfs),
-            network.CLASS: lambda: network.Network(sources),
-        }
-        self._families: dict[str, Family] = {}
         self._boot_id = ""
 
     def open(self, namespace: str, text: str, dialect: str = "wql") -> ProcfsStream:
         """Prepare a query; QueryError if namespace, class, properties or syntax are wrong."""
         bound = bind(namespace, text, dialect)
-        return ProcfsStream(bound, [(s, self._family(s.cim_class.name)) for s in bound.selections], self)
+        parts = [(s, self._families.get(s.cim_class.name)) for s in bound.selections]
+        return ProcfsStream(bound, parts, self)
 
     def close(self) -> None:
         """Give up descriptors."""
-        self._sources.close()
-        self._mounts.close()
+        self._families.close()
+
+    def next_sample_due(self) -> float | None:
+        """When SCX's sampler wants its next sample, in seconds since boot; None if there is no such sampler yet."""
+        return min((due for ring in self._families.rings() if (due := ring.next_due()) is not None), default=None)
+
+    def sample_due(self) -> int:
+        """Take the samples of SCX's sampler that are due now; how many were taken."""
+        now = self._boottime()
+        started = [ring for ring in self._families.rings() if ring.samples]
+        return sum(ring.sample(now) for ring in started)
 
     def boot_id(self) -> str:
         """The running kernel's boot id, "" if it cannot be read."""
         if not self._boot_id:
             try:
-                with open(self._sources.path("/proc/sys/kernel/random/boot_id"), encoding="ascii") as file:
+                with open(self._families.sources.path("/proc/sys/kernel/random/boot_id"), encoding="ascii") as file:
                     self._boot_id = file.read(64).strip()
             except (OSError, ValueError):
                 return ""
@@ -78,11 +98,6 @@ class ProcfsBackend:
     def boottime(self) -> float:
         """Seconds since boot now."""
         return self._boottime()
-
-    def _family(self, name: str) -> Family:
-        if name not in self._families:
-            self._families[name] = self._makers[name]()
-        return self._families[name]
 
 
 class _Part:
@@ -105,15 +120,21 @@ class _Part:
         latest, found = self.family.sample(ask)
         # a file that could not be read is no reason to forget where the next rates begin
         self.earlier, self.latest = old, latest if latest.raw or old is None else old
-        return selection.apply(found)
+        return selection.apply(found, bool(getattr(self.family, "exact", False)))
 
     def saved(self) -> dict[str, Any] | None:
+        if isinstance(self.family, Sampled):
+            return self.family.ring.state()
         if self.latest is None or not self.family.width:
             return None
         return {"at": self.latest.at, "raw": {name: list(row) for name, row in self.latest.raw.items()}}
 
     def take_over(self, saved: Counters) -> None:
         self.earlier, self.latest = None, saved
+
+    def restore_ring(self, saved: object, now: float) -> bool:
+        family = self.family
+        return isinstance(family, Sampled) and family.ring.restore(saved, family.width, now)
 
 
 class ProcfsStream:
@@ -161,8 +182,13 @@ class ProcfsStream:
         boot, saved = self._backend.boot_id(), state.get("classes")
         if not boot or state.get("boot") != boot or not isinstance(saved, Mapping):
             return False
-        wanted = [part for part in self._parts if part.family.width]
         now = self._backend.boottime()
+        sampled = [part for part in self._parts if isinstance(part.family, Sampled)]
+        if sampled:
+            self._tick = None
+            taken_over = [p.restore_ring(saved.get(p.selection.cim_class.name), now) for p in sampled]
+            return all(taken_over)
+        wanted = [part for part in self._parts if part.family.width]
         taken = [_counters(saved.get(p.selection.cim_class.name), p.family.width, now) for p in wanted]
         if not wanted or any(one is None for one in taken):
             return False

@@ -46,6 +46,9 @@ def _average(milliseconds: int, count: int) -> float:
     return milliseconds / count / 1000.0 if count else 0.0
 
 
+_IDLE: Instance = {**transfer_rates(0, 0, 0, 0, 1.0), **average_times([0] * 7)}
+
+
 def summed(changes: Iterable[Sequence[int]]) -> list[int]:
     """The rows added up, column by column."""
     return [sum(column) for column in zip(*changes, strict=True)]
@@ -101,7 +104,7 @@ class Disk:
         change = deltas(ask.old, name, row)
         if change is None:
             ask.skip(f"disk {name}: new, rates are not known yet")
-        elif min(change[i] for i in _COUNTS) < 0:
+        elif min(change) < 0 and min(change[i] for i in _COUNTS) < 0:
             ask.skip(f"disk {name}: counter went backwards")
             return None
         elif change[MS_READING] < 0 or change[MS_WRITING] < 0:
@@ -115,7 +118,10 @@ class Disk:
         instance["Name"] = name.rpartition("/")[2]
         instance["IsAggregate"] = False
         instance["IsOnline"] = online
-        self._set_rates(instance, change, seconds)
+        if change is not None and not any(change[:IN_FLIGHT]):
+            instance.update(_IDLE)  # most disks, most of the time
+        else:
+            self._set_rates(instance, change, seconds)
         row = new.raw.get(name)
         if row is not None:  # the mean of what was in flight at the two moments
             before = ask.old.raw.get(name) if ask.old is not None else None
@@ -142,9 +148,7 @@ class Disk:
                 del instance[name]
             return
         instance.update(
-            transfer_rates(
-                change[READS], change[SECTORS_READ], change[WRITES], change[SECTORS_WRITTEN], seconds
-            )
+            transfer_rates(change[READS], change[SECTORS_READ], change[WRITES], change[SECTORS_WRITTEN], seconds)
         )
         times = average_times(change)
         instance.update(times)

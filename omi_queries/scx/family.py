@@ -22,6 +22,10 @@ class Counters(NamedTuple):
     raw: Raw
 
 
+NOTHING = Counters(0.0, {})
+"""What a class without rates counts."""
+
+
 class Ask(NamedTuple):
     """One sample to be taken.
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from omi_queries import classes
 from omi_queries.mounts import FileSystem, Layout, MountTable
 from omi_queries.procfs import Row
 from omi_queries.scx.disk import READS, SECTORS_READ, SECTORS_WRITTEN, WRITES, summed, transfer_rates
 from omi_queries.scx.family import Ask, Counters, deltas, elapsed, percent, rates_of, template
+from omi_queries.scx.space import Space
 from omi_queries.sources import Sources
 from omi_queries.types import CimValue, Instance
 
 CLASS = "SCX_FileSystemStatisticalInformation"
 TOTAL = "_Total"
-Statvfs = Callable[[str], os.statvfs_result]
 _MIB = 1 << 20
+_MAX_KNOWN = 4096
+_IDLE = transfer_rates(0, 0, 0, 0, 1.0)
 _SPACE = frozenset(
     ["FreeMegabytes", "UsedMegabytes", "PercentFreeSpace", "PercentUsedSpace", "PercentFreeInodes", "PercentUsedInodes"]
 )
@@ -54,15 +56,14 @@ class FileSystems:
 
     width = 4
 
-    def __init__(self, sources: Sources, mounts: MountTable, statvfs: Statvfs) -> None:
+    def __init__(self, sources: Sources, mounts: MountTable, space: Space) -> None:
         self._source = sources.diskstats
         self._mounts = mounts
-        self._statvfs = statvfs
+        self._space = space
         cim_class = classes.get(CLASS)
         self._rates = rates_of(cim_class)
         self._template = template(cim_class)
-        self._tick: float | None = None
-        self._space: dict[str, os.statvfs_result | str] = {}
+        self._values: dict[str, tuple[os.statvfs_result, dict[str, CimValue]]] = {}
 
     def counters(self) -> Counters:
         return self._counters(self._mounts.get(None), None)
@@ -91,7 +92,9 @@ class FileSystems:
         for one in wanted:
             instance = self._instance(one.name, False, one.online)
             self._set_rates(instance, changes.get(one.device), seconds)
-            self._set_space(instance, spaces.get(one.path))
+            space = spaces.get(one.path)
+            if space is not None:
+                instance.update(self._space_values(one.path, space))
             found.append(instance)
         if total and (layout.file_systems or not layout.notes):
             found.append(self._total(layout, changes, spaces, seconds))
@@ -124,30 +127,7 @@ class FileSystems:
         return changes
 
     def _spaces(self, ask: Ask, file_systems: Sequence[FileSystem]) -> dict[str, os.statvfs_result]:
-        """statvfs of the mounted ones by path, one call per tick; failures are counted and left out."""
-        if _SPACE.isdisjoint(ask.needs):
-            return {}
-        if ask.tick is None or ask.tick != self._tick:
-            self._tick, self._space = ask.tick, {}
-        good: dict[str, os.statvfs_result] = {}
-        for one in file_systems:
-            if not one.online:
-                continue
-            answer = self._space.get(one.path)
-            if answer is None:
-                answer = self._space[one.path] = self._ask(one)
-            if isinstance(answer, str):
-                ask.skip(answer)
-            else:
-                good[one.path] = answer
-        return good
-
-    def _ask(self, one: FileSystem) -> os.statvfs_result | str:
-        try:
-            return self._statvfs(one.path)
-        except (OSError, ValueError) as error:
-            text = error.strerror if isinstance(error, OSError) else None
-            return f"file system {one.name}: statvfs: {text or error}"
+        return {} if _SPACE.isdisjoint(ask.needs) else self._space.get(ask, file_systems)
 
     def _instance(self, name: str, aggregate: bool, online: bool) -> Instance:
         instance = dict(self._template)
@@ -161,12 +141,18 @@ class FileSystems:
             for name in self._rates:
                 del instance[name]
         else:
-            instance.update(transfer_rates(change[0], change[1], change[2], change[3], seconds))
+            reads, sectors_read, writes, sectors_written = change
+            busy = any(change)  # most file systems are not, most of the time
+            instance.update(transfer_rates(reads, sectors_read, writes, sectors_written, seconds) if busy else _IDLE)
 
-    def _set_space(self, instance: Instance, found: os.statvfs_result | None) -> None:
-        if found is not None:
-            instance.update(space_values(*mebibytes(found)))
-            instance.update(inode_values(found))
+    def _space_values(self, path: str, found: os.statvfs_result) -> dict[str, CimValue]:
+        """Space and inode properties, worked out again when the answer is another one."""
+        known = self._values.get(path)
+        if known is None or known[0] != found:
+            if len(self._values) > _MAX_KNOWN:
+                self._values.clear()
+            known = self._values[path] = (found, {**space_values(*mebibytes(found)), **inode_values(found)})
+        return known[1]
 
     def _total(
         self, layout: Layout, changes: dict[str, list[int]], spaces: dict[str, os.statvfs_result], seconds: float

@@ -10,6 +10,7 @@ from omi_queries.types import CimValue, Instance
 
 CLASS = "SCX_MemoryStatisticalInformation"
 NAME = "Memory"
+CACHE = "PercentUsedByCache"
 _KIB = 1024
 _MIB_IN_KIB = 1024
 _PAGES = frozenset(["PagesPerSec", "PagesReadPerSec", "PagesWrittenPerSec"])

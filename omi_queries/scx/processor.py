@@ -1,4 +1,4 @@
-"""SCX_ProcessorStatisticalInformation from /proc/stat."""
+"""SCX_ProcessorStatisticalInformation and SCX_RTProcessorStatisticalInformation from /proc/stat."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from omi_queries.sources import Sources
 from omi_queries.types import Instance
 
 CLASS = "SCX_ProcessorStatisticalInformation"
+RT_CLASS = "SCX_RTProcessorStatisticalInformation"
 TOTAL = "_Total"
 USER, NICE, SYSTEM, IDLE, IOWAIT, IRQ, SOFTIRQ = range(7)
 
@@ -39,13 +40,16 @@ def percentages(ticks: Sequence[int]) -> dict[str, int]:
 
 
 class Processor:
-    """Instances "0", "1", ... for the rows of /proc/stat (online processors) and "_Total"."""
+    """Instances "0", "1", ... for the rows of /proc/stat (online processors) and "_Total".
+
+    The two classes differ in the original's sampling only; here each stream has rates over its own interval.
+    """
 
     width = 7
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, class_name: str = CLASS) -> None:
         self._source = sources.stat
-        cim_class = classes.get(CLASS)
+        cim_class = classes.get(class_name)
         self._rates = rates_of(cim_class)
         self._bare = template(cim_class, without=self._rates)
         self._full = template(cim_class)

@@ -54,7 +54,8 @@ def test_lineage_and_subclasses() -> None:
         "CIM_ManagedElement",
     ]
     assert [c.name for c in classes.served_by("CIM_StatisticalData")] == ["SCX_EthernetPortStatistics"]
-    assert len(classes.served_by("CIM_ManagedElement")) == 5
+    assert len(classes.served_by("CIM_ManagedElement")) == 15
+    assert classes.served_by("SCX_LogFile") == []
 
 
 def test_find_has_no_case() -> None:

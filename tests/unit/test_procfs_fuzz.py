@@ -20,7 +20,8 @@ TREE = Path(__file__).parent.parent / "fixtures" / "proc" / "vm"
 FILES = ["stat", "meminfo", "vmstat", "diskstats", "net/dev", "self/mounts"]
 NASTY = [b"-5", b"99999999999999999999", b"18446744073709551615", b"\\000", b"\\777", b" ", b"\n"]
 SERVED = [name for name in classes.names() if classes.get(name).served]
-TOP = {"uint8": 2**8, "uint32": 2**32, "uint64": 2**64}
+RANGES = {f"uint{bits}": (0, 2**bits) for bits in (8, 16, 32, 64)}
+RANGES |= {f"sint{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1)) for bits in (8, 16, 32, 64)}
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +54,10 @@ def damages(draw: st.DrawFn) -> dict[str, bytes]:
 def fits(kind: str, value: CimValue) -> bool:
     if value is None:
         return True
-    if kind in TOP:
-        return type(value) is int and 0 <= value < TOP[kind]
+    if kind.endswith("[]"):
+        return isinstance(value, list) and all(fits(kind[:-2], one) for one in value)
+    if kind in RANGES:
+        return type(value) is int and RANGES[kind][0] <= value < RANGES[kind][1]
     if kind == "real64":
         return type(value) is float and 0.0 <= value < float("inf")
     return type(value) is (bool if kind == "boolean" else str)
@@ -65,7 +68,9 @@ def check(reading: Reading) -> None:
         for prop, value in one.items():
             kind = reading.types[prop]
             assert fits(kind, value), (prop, value)
-            assert not prop.startswith("Percent") or value is None or 0 <= int(value) <= 100, (prop, value)
+            if prop.startswith("Percent") and value is not None:
+                assert isinstance(value, (int, float)), (prop, value)
+                assert 0 <= value <= 100, (prop, value)
     json.dumps([reading.instances, dict(reading.skipped)]).encode()
 
 

@@ -97,7 +97,7 @@ def test_wrong_types_and_names_are_errors(where: str, words: str) -> None:
         ("root/cimv2", f"SELECT * FROM {DISK}", 3, "root/scx"),
         ("root/scx", "SELECT * FROM SCX_DiskDriveStatistics", 5, "did you mean"),
         ("root/scx", "SELECT * FROM SCX_MemoryStatisticalInformatio", 5, "SCX_MemoryStatisticalInformation?"),
-        ("root/scx", "SELECT * FROM Qwertyuiop", 5, "there are SCX_Processor"),
+        ("root/scx", "SELECT * FROM Qwertyuiop", 5, "there are SCX_RTProcessor"),
         ("root/scx", f"SELECT Nope FROM {DISK}", 15, "no property 'Nope'"),
         ("root/scx", f"SELECT ReadPerSecond FROM {DISK}", 15, "did you mean ReadsPerSecond?"),
     ],
@@ -132,6 +132,7 @@ def test_projection_is_in_declaration_order_and_absent_stays_absent() -> None:
 def test_base_class_means_all_its_subclasses() -> None:
     bound = bind("root/scx", "SELECT Name FROM SCX_StatisticalInformation WHERE IsAggregate=TRUE")
     assert [s.cim_class.name for s in bound.selections] == [
+        "SCX_RTProcessorStatisticalInformation",
         "SCX_ProcessorStatisticalInformation",
         "SCX_MemoryStatisticalInformation",
         "SCX_FileSystemStatisticalInformation",
@@ -163,9 +164,7 @@ _LEAF = st.one_of(
 )
 _TREE = st.recursive(
     _LEAF,
-    lambda inner: st.one_of(
-        st.tuples(st.just("NOT"), inner), st.tuples(st.sampled_from(["AND", "OR"]), inner, inner)
-    ),
+    lambda inner: st.one_of(st.tuples(st.just("NOT"), inner), st.tuples(st.sampled_from(["AND", "OR"]), inner, inner)),
     max_leaves=12,
 )
 

@@ -1,0 +1,193 @@
+"""All processes from one walk over /proc, shared by the classes that describe them.
+
+The walk reads /proc/PID/stat only (proc(5)); other files of a process are read when a property needs them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from omi_queries.procfs import shown
+from omi_queries.scx.family import Counters
+from omi_queries.sources import Sources
+
+_FIELDS = 22  # of /proc/PID/stat after the command name, up to rss
+(
+    STATE, PPID, PGRP, SESSION, _TTY, _TPGID, _FLAGS, _MINFLT, _CMINFLT, MAJFLT, _CMAJFLT, UTIME, STIME, CUTIME, CSTIME,
+    PRIORITY, NICE, _THREADS, _ITREALVALUE, STARTTIME, VSIZE, RSS,
+) = range(_FIELDS)  # fmt: skip
+_STAT_SIZE = 1500  # 52 numbers of at most 20 digits and a name
+_CHUNK = 4096
+_FILE_LIMIT = 128 * 1024
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
+
+
+class Process:
+    """One process: ``handle`` is its pid as text, ``command`` raw, ``fields`` those of stat from the state on."""
+
+    __slots__ = ("_files", "command", "fields", "handle")
+
+    def __init__(self, handle: str, command: bytes, fields: list[bytes], files: Files) -> None:
+        self.handle = handle
+        self.command = command
+        self.fields = fields
+        self._files = files
+
+    def number(self, index: int) -> int:
+        """A field of stat."""
+        return int(self.fields[index])
+
+    def name(self) -> str:
+        """The command's name; of one that has ended and is not waited for, as ps(1) shows it."""
+        name = shown(self.command)
+        return f"[{name}] <defunct>" if self.fields[STATE] == b"Z" else name
+
+    def file(self, name: str) -> bytes:
+        """Another file of the process, b"" if it has gone or may not be read."""
+        return self._files.read(self.handle, name)
+
+    def link(self, name: str) -> str | None:
+        """The target of one of the process's links, None if it has gone or may not be read."""
+        return self._files.link(self.handle, name)
+
+
+class Walk(NamedTuple):
+    """The processes by handle, in the order of their numbers, and why some are missing."""
+
+    at: float
+    processes: dict[str, Process]
+    notes: tuple[str, ...]
+
+    def counters(self) -> Counters:
+        """(start, user time, system time, major faults) by handle; all but the last in clock ticks."""
+        rows = [(one.handle, one.fields) for one in self.processes.values()]
+        raw = {h: (int(f[STARTTIME]), int(f[UTIME]), int(f[STIME]), int(f[MAJFLT])) for h, f in rows}
+        return Counters(self.at, raw)
+
+
+def parse_stat(data: bytes) -> tuple[bytes, list[bytes]] | None:
+    """(command, fields from the state on) of a /proc/PID/stat; None if it is cut short or has no numbers.
+
+    The command may hold anything, parentheses and line ends too: it ends at the last parenthesis.
+    """
+    head, found, tail = data.rpartition(b") ")
+    if not found:
+        return None
+    fields = tail.split(None, _FIELDS)[:_FIELDS]
+    at = head.find(b"(")
+    if len(fields) < _FIELDS or at < 0 or len(tail.translate(None, b"0123456789- \n")) != 1:
+        return None  # the state is the only letter
+    if tail.count(b"-") != tail.count(b" -") or b"- " in tail or tail.endswith(b"-\n"):
+        return None
+    return head[at + 1 :], fields
+
+
+class Files:
+    """Files of processes, each read at most once until it is told to forget."""
+
+    def __init__(self, proc: str) -> None:
+        self._proc = proc
+        self._directory = -1
+        self._read: dict[tuple[str, str], bytes] = {}
+
+    def begin(self) -> int:
+        """Forget what was read; a descriptor of the folder, valid until the next time."""
+        self.close()
+        self._directory = os.open(self._proc, _DIRECTORY)
+        return self._directory
+
+    def close(self) -> None:
+        self._read = {}
+        if self._directory >= 0:
+            os.close(self._directory)
+            self._directory = -1
+
+    def read(self, handle: str, name: str) -> bytes:
+        known = self._read.get((handle, name))
+        if known is None:
+            known = b""
+            if self._directory >= 0:
+                try:
+                    descriptor = os.open(f"{handle}/{name}", _OPEN, dir_fd=self._directory)
+                except OSError:
+                    pass
+                else:
+                    known = _read(descriptor)
+            self._read[handle, name] = known
+        return known
+
+    def link(self, handle: str, name: str) -> str | None:
+        if self._directory < 0:
+            return None
+        try:
+            raw = os.readlink(f"{handle}/{name}".encode(), dir_fd=self._directory)
+        except OSError:
+            return None
+        return raw.decode("utf-8", "backslashreplace")
+
+
+def _read(descriptor: int) -> bytes:
+    """The content up to 128 KiB (an argument list may be megabytes long), b"" if the process ended meanwhile."""
+    try:
+        data = os.read(descriptor, _CHUNK)
+        if len(data) < _CHUNK:
+            return data
+        parts = [data]
+        while data and sum(map(len, parts)) < _FILE_LIMIT:
+            data = os.read(descriptor, _FILE_LIMIT)
+            parts.append(data)
+        return b"".join(parts)[:_FILE_LIMIT]
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+class ProcessTable:
+    """The processes below a root, walked at most once per tick."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._clock = sources.clock
+        self._files = Files(sources.path("/proc"))
+        self._tick: float | None = None
+        self._last = Walk(0.0, {}, ())
+
+    def get(self, tick: float | None) -> Walk:
+        """The processes at ``tick``; None walks anew."""
+        if tick is None or tick != self._tick:
+            self._tick = tick
+            at = self._clock()
+            try:
+                self._last = self._walk(at)
+            except OSError as error:
+                self._last = Walk(at, {}, (f"/proc: {error.strerror or error}",))
+        return self._last
+
+    def _walk(self, at: float) -> Walk:
+        files = self._files
+        directory = files.begin()
+        found: dict[str, Process] = {}
+        unreadable = 0
+        for handle in sorted(filter(str.isdecimal, os.listdir(directory)), key=int):
+            try:
+                descriptor = os.open(handle + "/stat", _OPEN, dir_fd=directory)
+            except OSError:
+                continue  # it ended since the folder was listed
+            try:
+                data = os.read(descriptor, _STAT_SIZE)
+            except OSError:
+                continue
+            finally:
+                os.close(descriptor)
+            parsed = parse_stat(data)
+            if parsed is None:
+                unreadable += 1
+            else:
+                found[handle] = Process(handle, parsed[0], parsed[1], files)
+        notes = (f"/proc: stat of {unreadable} processes is unreadable",) if unreadable else ()
+        return Walk(at, found, notes)
+
+    def close(self) -> None:
+        self._files.close()

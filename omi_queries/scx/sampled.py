@@ -1,0 +1,123 @@
+"""The classes with rates as SCX itself answers them: from its sampler's ring, with its rounding and its defects.
+
+The instances come from the ordinary providers, their rates from a :class:`Ring`. Until the ring has two samples of a
+row all its rates are 0, the idle time too (spec/omi-scx.md 1 and 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from omi_queries.classes import CimClass
+from omi_queries.mounts import MountTable
+from omi_queries.scx import disk, memory, processor
+from omi_queries.scx.family import NOTHING, Ask, Counters, Family, rates_of, template
+from omi_queries.scx.ring import Ring, Span
+from omi_queries.types import Instance
+
+PERIOD, SIZE = 60, 6
+RT_PERIOD, RT_SIZE = 10, 2
+
+Fill = Callable[[Ask, Ring, Instance], None]
+"""Sets the sampled properties of an instance whose other properties are set."""
+
+
+class Sampled:
+    """A provider whose rates are its ring's. ``width`` is that of the provider's rows."""
+
+    def __init__(self, cim_class: CimClass, family: Family, fill: Fill, clock: Callable[[], float], ring: Ring) -> None:
+        self.width = family.width
+        self.ring = ring
+        self._family = family
+        self._fill = fill
+        self._clock = clock
+        self._rates = rates_of(cim_class)
+        self._template = template(cim_class)
+
+    def counters(self) -> Counters:
+        """Start the sampler, or take what is due; there is nothing for a stream to keep."""
+        self.ring.sample(self._clock())
+        return NOTHING
+
+    def sample(self, ask: Ask) -> tuple[Counters, list[Instance]]:
+        self.ring.sample(self._clock())
+        _, plain = self._family.sample(ask._replace(old=None, needs=ask.needs - self._rates))
+        found: list[Instance] = []
+        for one in plain:
+            instance = {**self._template, **one}
+            self._fill(ask, self.ring, instance)
+            found.append(instance)
+        return NOTHING, found
+
+
+def fill_processor(_ask: Ask, ring: Ring, instance: Instance) -> None:
+    """Percentages over the ring; 0 where nothing was counted."""
+    span = ring.span(str(instance["Name"]))
+    instance.update(processor.percentages(span.change if span else [0] * 7))
+
+
+def fill_memory(_ask: Ask, ring: Ring, instance: Instance) -> None:
+    """KiB per second where pages are meant, and no page cache."""
+    rates = []
+    for key in ("pgpgin", "pgpgout"):
+        span = ring.span(key)
+        rates.append(ring.per_second(span.change[0], span.periods) if span else 0)
+    instance["PagesReadPerSec"], instance["PagesWrittenPerSec"] = rates
+    instance["PagesPerSec"] = sum(rates)
+    instance[memory.CACHE] = 0
+
+
+def fill_disk(_ask: Ask, ring: Ring, instance: Instance) -> None:
+    """Rates and times of a disk, or of all; the queue is the mean of what was in flight at the samples."""
+    name = str(instance["Name"])
+    rows = ring.samples[-1].raw if ring.samples else {}
+    total = instance["IsAggregate"]
+    keys = [key for key in rows if total or key.rpartition("/")[2] == name]
+    span = _summed([one for one in map(ring.span, keys) if one is not None], 7)
+    instance.update(
+        _transfer_rates(
+            ring, span, span.change[disk.READS], span.change[disk.SECTORS_READ], span.change[disk.WRITES],
+            span.change[disk.SECTORS_WRITTEN],
+        )
+    )  # fmt: skip
+    instance.update(disk.average_times(span.change))
+    queue = [one.raw[key][disk.IN_FLIGHT] for one in ring.samples for key in keys if key in one.raw]
+    instance["AverageDiskQueueLength"] = sum(queue) / len(queue) if queue and not total else 0.0
+
+
+def fill_file_system(mounts: MountTable) -> Fill:
+    """Rates of the device that a file system is on; the total is that of all devices."""
+
+    def fill(ask: Ask, ring: Ring, instance: Instance) -> None:
+        name = str(instance["Name"])
+        file_systems = mounts.get(ask.tick).file_systems
+        devices = {one.device for one in file_systems if instance["IsAggregate"] or one.name == name}
+        span = _summed([one for one in map(ring.span, sorted(devices)) if one is not None], 4)
+        reads, sectors_read, writes, sectors_written = span.change
+        instance.update(_transfer_rates(ring, span, reads, sectors_read, writes, sectors_written))
+
+    return fill
+
+
+def _summed(spans: list[Span], width: int) -> Span:
+    """The changes added up over the longest time of them; of none, nothing in one period."""
+    if not spans:
+        return Span([0] * width, 1, 0)
+    change = disk.summed([one.change for one in spans])
+    return Span(change, max(one.periods for one in spans), max(one.milliseconds for one in spans))
+
+
+def _transfer_rates(
+    ring: Ring, span: Span, reads: int, sectors_read: int, writes: int, sectors_written: int
+) -> Instance:
+    def rate(delta: int) -> int:
+        return ring.per_second(delta, span.periods)
+
+    return {
+        "BytesPerSecond": rate((sectors_read + sectors_written) * disk.SECTOR),
+        "ReadBytesPerSecond": rate(sectors_read * disk.SECTOR),
+        "WriteBytesPerSecond": rate(sectors_written * disk.SECTOR),
+        "TransfersPerSecond": rate(reads + writes),
+        "ReadsPerSecond": rate(reads),
+        "WritesPerSecond": rate(writes),
+    }

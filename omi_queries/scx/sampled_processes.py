@@ -1,0 +1,43 @@
+"""Processes as SCX's own sampler sees them: a list that is renewed once a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from omi_queries.scx.family import NOTHING, Ask, Counters
+from omi_queries.scx.process import Change
+from omi_queries.scx.processes import Process, ProcessTable, Walk
+from omi_queries.scx.ring import Ring
+from omi_queries.scx.sampled import PERIOD, SIZE
+
+
+class SampledProcesses:
+    """The processes of the last sample, for up to a period after they ended; new ones come with the next sample."""
+
+    def __init__(self, table: ProcessTable, clock: Callable[[], float]) -> None:
+        self._table = table
+        self._clock = clock
+        self._walk = Walk(0.0, {}, ())
+        self.ring = Ring(PERIOD, SIZE, self._take)
+
+    def _take(self) -> Counters:
+        self._walk = self._table.get(None)
+        return self._walk.counters()
+
+    def walk(self, _ask: Ask) -> Walk:
+        self.ring.sample(self._clock())
+        return self._walk
+
+    def begin(self, _ask: Ask, _walk: Walk) -> tuple[Counters, Callable[[Process], Change | None]]:
+        samples = self.ring.samples
+
+        def change(one: Process) -> Change | None:
+            now = samples[-1].raw[one.handle]
+            for old in samples:
+                before = old.raw.get(one.handle)
+                if before is not None and before[0] == now[0]:
+                    used = [max(0, n - o) for n, o in zip(now, before, strict=True)]
+                    return Change(used[1], used[2], used[3], int((samples[-1].at - old.at) * 1000))
+            return None
+
+        return NOTHING, change
