@@ -14,6 +14,7 @@ from extension import component
 from extension.pipeline.engine import Engine, Output
 from extension.plan import Derived, Plan, Query
 from extension.rows import ticks
+from extension.source import open_source
 from extension.store.collector_db import CollectorStore
 from extension.store.database import StoreError
 from omi_queries.types import Backend, QueryError, QueryStream
@@ -38,6 +39,7 @@ class Asked:
     due: int
     complaints: frozenset[str] = frozenset()
     source: str = ""
+    why: str = ""
 
 
 @dataclass
@@ -59,6 +61,7 @@ class Collector:
         self._engine.resume_row_index(int(self.store.get("row_index") or 0))
         self._closed: dict[str, int] = {}
         self._housekeeping = 0.0
+        self._shown: list[tuple[str, str]] = []
         self._consumed = {d.source for d in self.plan.derived}
 
     def start(self) -> None:
@@ -177,7 +180,7 @@ class Collector:
         except QueryError as error:
             self._complain(asked, {f"query failed: {error}"})
             return Output([], [], {})
-        asked.source = reading.source
+        asked.source, asked.why = reading.source, reading.why
         output = self._engine.on_instances(asked.query, reading.instances, reading.types, at_us, now)
         reasons = {**reading.skipped, **output.skipped}
         for reason, n in reasons.items():
@@ -233,6 +236,10 @@ class Collector:
             self.store.trim_samples(source, oldest * ticks.SECOND_US)
 
     def _keep_house(self, now: float) -> None:
+        answering = [(asked.source, asked.why) for asked in self.asked]
+        if answering != self._shown:
+            self._shown = answering
+            self.store.put_report(self.report())
         if abs(now - self._housekeeping) < HOUSEKEEPING_S:
             return
         self._housekeeping = now
@@ -247,6 +254,7 @@ class Collector:
         sources = {
             a.query.target.event: {
                 "source": a.source or self.backend.name,
+                "why": a.why,
                 "query": " ".join(a.query.text.split()),
                 "rate": a.query.rate,
                 "complaints": sorted(a.complaints),
@@ -282,7 +290,11 @@ def health(collector: Collector) -> tuple[str, str]:
         return "warning", "; ".join(failing)[:900]
     if not running:
         return "warning", "the configuration has no queries: nothing is collected"
-    return "ok", f"{running} queries answered by {collector.backend.name}"
+    troubles = sorted({a.why for a in collector.asked if a.why})
+    if troubles:
+        return "warning", f"values come from /proc instead: {'; '.join(troubles)}"[:900]
+    sources = sorted({a.source for a in collector.asked if a.source}) or [collector.backend.name]
+    return "ok", f"{running} queries answered by {', '.join(sources)}"
 
 
 def main() -> int:
@@ -292,8 +304,11 @@ def main() -> int:
         return begun
     where, plan, channel = begun
     channel.send("hello", deadline=watch_deadline(plan))
-    from omi_queries.backends.procfs import ProcfsBackend
-
+    try:
+        opened = open_source(plan, channel.log)
+    except QueryError as error:
+        channel.state("error", f"configuration: {error}")
+        return component.CONFIG_ERROR
     try:
         store = CollectorStore(
             where.state_dir,
@@ -304,15 +319,15 @@ def main() -> int:
     except StoreError as error:
         channel.state("error", str(error))
         return 1
-    backend = ProcfsBackend(plan.options.proc_root)
-    collector = Collector(plan, backend, store, time.time, channel.log, os.uname().nodename)
+    collector = Collector(plan, opened.backend, store, time.time, channel.log, os.uname().nodename)
     collector.start()
     channel.send("wake")
     channel.progress("idle")
     while not channel.stopping:
         channel.state(*health(collector))
-        now = time.time()
-        if not channel.wait(time.monotonic() + min(max(collector.next_due() - now, 0), IDLE_S)):
+        opened.attend()
+        pause = min(max(collector.next_due() - time.time(), 0), IDLE_S, opened.attention_in())
+        if not channel.wait(time.monotonic() + pause):
             if channel.stopping:
                 break
             if time.time() < collector.next_due():
@@ -325,7 +340,7 @@ def main() -> int:
             break
     store.put_report(collector.report())
     store.close()
-    backend.close()
+    opened.backend.close()
     if channel.orphaned:
         component.after_orphaned(where)
     return 0

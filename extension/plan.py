@@ -87,6 +87,12 @@ class Options:
     ``proc_root``: where /proc, /sys and /etc are looked up; ``store_*``: bounds of the store in MiB;
     ``upload_spread_s``: machines spread their uploads over so many seconds; ``hang_s``: a component without progress
     for so long is restarted.
+
+    Where values come from: ``omi_backend`` is ``auto``, ``procfs``, ``cimxml`` or ``omicli``; ``omi_endpoint``
+    (``http(s)://host[:port]``), ``omi_user``, ``omi_password``, ``omi_ca_file`` (PEM of the authority) and
+    ``omi_no_verification`` say how a CIM-XML server is reached; ``omicli_path`` is the command of a real OMI;
+    ``rate_window`` is ``delta`` (rates between two samples) or ``scx`` (SCX's own sampler).
+    ``omi_service`` and ``omi_service_tls``: ADDRESS:PORT where the emulated OMI service answers, "" for not at all.
     """
 
     proc_root: str = "/"
@@ -94,6 +100,16 @@ class Options:
     store_min_free_mib: int = 64
     upload_spread_s: float = 1.5
     hang_s: float = 45.0
+    omi_backend: str = "auto"
+    omi_endpoint: str = ""
+    omi_user: str = ""
+    omi_password: str = field(default="", repr=False)
+    omi_ca_file: str = ""
+    omi_no_verification: bool = False
+    omicli_path: str = "/opt/omi/bin/omicli"
+    rate_window: str = "delta"
+    omi_service: str = ""
+    omi_service_tls: str = ""
 
 
 @dataclass(frozen=True)

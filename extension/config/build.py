@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from extension.config import dialect as dialects
-from extension.config import lad23, values
+from extension.config import lad23, sources, values
 from extension.config.machine import Machine
 from extension.config.problems import Problem, Problems
 from extension.config.secrets import SecretError
@@ -20,7 +20,7 @@ class Generated:
     """``xml``: the document, None where LAD wrote none; ``options``: for options.json; ``dialect``: 2.3 or later."""
 
     xml: bytes | None = field(repr=False)
-    options: dict[str, object]
+    options: dict[str, object] = field(repr=False)
     problems: tuple[Problem, ...]
     dialect: str
 
@@ -53,6 +53,7 @@ def generate(
     if dialect != "2.3" or not usable:
         return Generated(None, {}, problems.all(), dialect)
     moment = datetime.now(timezone.utc) if now is None else now
+    options = sources.options(public_object, protected_object, problems)
     settings = lad23.read(public_object, protected_object, lad23.Reading(lad == "2.3", machine, moment), problems)
     if settings is None or settings.credential is None:
         return Generated(None, {}, problems.all(), dialect)
@@ -61,4 +62,4 @@ def generate(
     except SecretError as problem:
         problems.error(settings.credential.path, f"the secret cannot be encrypted: {problem}", "check the certificate")
         return Generated(None, {}, problems.all(), dialect)
-    return Generated(serialised(root), {}, problems.all(), dialect)
+    return Generated(serialised(root), options, problems.all(), dialect)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from lxml import etree
 
-from extension.config import credentials, lad23_queries, portal, values, xmlcfg, xmlsafe
+from extension.config import credentials, lad23_queries, portal, sources, values, xmlcfg, xmlsafe
 from extension.config.machine import Machine
 from extension.config.model import Metrics, Settings
 from extension.config.problems import Problems
@@ -21,11 +21,11 @@ VOLUMES = ("Small", "Medium", "Large")
 
 PUBLIC_KEYS = (
     "xmlCfg", "ladCfg", "perfCfg", "fileCfg", "syslogCfg", "enableSyslog", "EnableSyslog", "mdsdCfg", "eventVolume",
-    "sampleRateInSeconds", "instanceID", "mdsdHttpProxy", "StorageAccount", "honourXmlCfg",
+    "sampleRateInSeconds", "instanceID", "mdsdHttpProxy", "StorageAccount", "honourXmlCfg", *sources.PUBLIC_KEYS,
 )  # fmt: skip
 PROTECTED_KEYS = (
     "storageAccountName", "storageAccountKey", "storageAccountSasToken", "storageAccountEndPoint", "mdsdHttpProxy",
-    "mysqladdress", "mysqlusername", "mysqlpassword",
+    "mysqladdress", "mysqlusername", "mysqlpassword", *sources.PROTECTED_KEYS,
 )  # fmt: skip
 _RESOURCE_ID = re.compile(r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/[^/]+(/[^/]+/[^/]+)+", re.IGNORECASE)
 _SCALE_SET = "providers/Microsoft.Compute/virtualMachineScaleSets"

@@ -149,6 +149,9 @@ def _lines(found: dict[str, Any], now: float) -> list[str]:
             out.append(f"{table:{width}}  {b['produced']:8}  {b['delivered']:9}  {b['queued']:6}  {dropped:7}  {last}")
     if found["sources"]:
         out += ["", "sources"]
-        out += [f"  {e}: {s['source']} every {s['rate']} s" for e, s in found["sources"].items()]
+        out += [
+            f"  {e}: {s['source']} every {s['rate']} s" + (f" because {s['why']}" if s.get("why") else "")
+            for e, s in found["sources"].items()
+        ]
     out += ["", *(f"problem {p['code']}: {p['message']}" for p in found["problems"])]
     return out if found["problems"] else [*out[:-1], "", "no problems"]

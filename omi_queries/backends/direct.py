@@ -1,0 +1,98 @@
+"""A backend over one source alone: an answer within the deadline, or an error."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from omi_queries.backends.accept import accept
+from omi_queries.backends.source import Question, Source, wait_for
+from omi_queries.binding import Bound, Selection, bind
+from omi_queries.types import Instance, Reading
+
+DEADLINE_S = 10.0
+START_S = 20.0
+"""How long a source may take to be ready for its first question."""
+
+
+class Answers:
+    """A checked query as questions to a source, and its readings from the answers."""
+
+    def __init__(
+        self, bound: Bound, namespace: str, source: Source, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.bound = bound
+        self._monotonic = monotonic
+        self._source = source
+        self.questions = [(s, _question(namespace, s)) for s in bound.selections]
+        self.asked: Question | None = None
+        """The question put last."""
+
+    def read(self, timeout: float) -> Reading:
+        """The reading within ``timeout`` seconds for all classes; SourceError or RefusedError otherwise."""
+        until = self._monotonic() + timeout
+        skipped: dict[str, int] = {}
+
+        def skip(reason: str) -> None:
+            skipped[reason] = skipped.get(reason, 0) + 1
+
+        found: list[Instance] = []
+        for selection, question in self.questions:
+            self.asked = question
+            raw = wait_for(self._source.ask(question), max(0.0, until - self._monotonic()))
+            full = accept(raw, selection.cim_class, selection.needs, self._source.name, skip)
+            matches = selection.matches
+            if matches is not None and selection.by_key:  # apply() leaves such a condition to who makes the instances
+                full = [one for one in full if matches(one)]
+            found += selection.apply(full)
+        return Reading(found, self.bound.types, self._source.name, skipped, self.bound.warnings)
+
+
+def _question(namespace: str, selection: Selection) -> Question:
+    properties = selection.cim_class.properties.values()
+    wanted = tuple(p.name for p in properties if p.name in selection.needs or p.key)
+    return Question(namespace.strip("/"), selection.cim_class.name, wanted)
+
+
+class DirectStream:
+    """A query to the source alone. Rates are the source's own, so there is nothing to prime or to keep."""
+
+    def __init__(self, answers: Answers, deadline_s: float) -> None:
+        self._answers = answers
+        self._timeout = START_S + deadline_s
+        self._deadline_s = deadline_s
+
+    def prime(self) -> None:
+        """Nothing to do: the source has its own earlier counters."""
+
+    def read(self, tick: float) -> Reading:  # noqa: ARG002  # every reading is a new question
+        """Ask now. SourceError or RefusedError without an answer."""
+        reading = self._answers.read(self._timeout)
+        self._timeout = self._deadline_s
+        return reading
+
+    def state(self) -> dict[str, Any] | None:
+        """Nothing to keep."""
+        return None
+
+    def restore(self, state: Mapping[str, Any]) -> bool:  # noqa: ARG002
+        """Nothing to take over."""
+        return False
+
+
+class DirectBackend:
+    """Answers from ``source`` only; each question has ``deadline_s`` seconds."""
+
+    def __init__(self, source: Source, deadline_s: float = DEADLINE_S) -> None:
+        self.name = source.name
+        self._source = source
+        self._deadline_s = deadline_s
+
+    def open(self, namespace: str, text: str, dialect: str = "wql") -> DirectStream:
+        """Prepare a query; QueryError if namespace, class, properties or syntax are wrong."""
+        return DirectStream(Answers(bind(namespace, text, dialect), namespace, self._source), self._deadline_s)
+
+    def close(self) -> None:
+        """End the source's processes."""
+        self._source.close()

@@ -1,0 +1,266 @@
+"""A better source with /proc behind it: every sample is answered in its own interval, whatever the source does.
+
+While the source works, it is asked in the sample's path with a deadline that all questions of one tick share. When it
+fails, the same sample comes from /proc, and the source is asked again only beside the samples (:meth:`attend`), with a
+delay that grows from 10 s to 5 min. A source that answers, but not for one class, is left out for that class alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from omi_queries.backends.direct import START_S, Answers
+from omi_queries.backends.procfs import ProcfsBackend, ProcfsStream
+from omi_queries.backends.source import Exchange, Question, RefusedError, Source, SourceError
+from omi_queries.types import Reading
+
+RETRY_FIRST_S = 10.0
+RETRY_MAX_S = 300.0
+LOOK_S = 0.25
+"""How often an answer that is awaited beside the samples is looked for."""
+PROBE_S = 2.0
+"""Seconds for the first, small question (``omicli noop``)."""
+
+Report = Callable[[str, str], None]
+"""Called with a level (``info`` or ``warning``) and a line, once per change of state."""
+
+
+class Retry:
+    """When to try again: 10 s after the first failure, twice as long after each further one, 5 min at most."""
+
+    def __init__(self, first_s: float, most_s: float) -> None:
+        self._first_s, self._most_s = first_s, most_s
+        self._delay = first_s
+        self.at = 0.0
+
+    def failed(self, now: float) -> None:
+        """Not before ``at``."""
+        self.at = now + self._delay
+        self._delay = min(self._delay * 2, self._most_s)
+
+    def worked(self) -> None:
+        """The next failure is a first one again."""
+        self._delay = self._first_s
+
+
+class FallbackBackend:
+    """Answers from ``source`` while that works, else from ``procfs``.
+
+    ``deadline_s`` is what all questions of one tick may take together; ``patience_s`` how long the very first reading
+    may wait for the source to show that it works (0 in a daemon, which has a next sample). Times are monotonic.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        procfs: ProcfsBackend,
+        *,
+        deadline_s: float,
+        report: Report = lambda _level, _text: None,
+        monotonic: Callable[[], float] = time.monotonic,
+        retry_first_s: float = RETRY_FIRST_S,
+        retry_max_s: float = RETRY_MAX_S,
+        patience_s: float = 0.0,
+    ) -> None:
+        self.name = source.name
+        self.source = source
+        self.procfs = procfs
+        self.good = False
+        self.why = ""
+        self.monotonic = monotonic
+        self._deadline_s = deadline_s
+        self._report = report
+        self._patience_s = patience_s
+        self._retry_times = (retry_first_s, retry_max_s)
+        self._retry = self.new_retry()
+        self._failed: Question | None = None
+        self._probe: Exchange | None = None
+        self._probe_begun = 0.0
+        self._tick: float | None = None
+        self._spent = 0.0
+
+    def open(self, namespace: str, text: str, dialect: str = "wql") -> FallbackStream:
+        """Prepare a query; QueryError if namespace, class, properties or syntax are wrong."""
+        behind = self.procfs.open(namespace, text, dialect)
+        return FallbackStream(self, behind, Answers(behind.bound, namespace, self.source, self.monotonic))
+
+    def close(self) -> None:
+        """End the source's processes and give up descriptors."""
+        self._abandon()
+        self.source.close()
+        self.procfs.close()
+
+    def new_retry(self) -> Retry:
+        """For a class that the source does not answer."""
+        return Retry(*self._retry_times)
+
+    def say(self, level: str, text: str) -> None:
+        """Report a change of state."""
+        self._report(level, f"{self.source.name} ({self.source.where}): {text}")
+
+    # -- beside the samples
+
+    def attend(self) -> None:
+        """Go on with finding out whether the source works again. Never waits."""
+        if self.good:
+            return
+        now = self.monotonic()
+        if self._probe is None:
+            if now < self._retry.at:
+                return
+            self._begin(now)
+        if self._probe is not None:
+            self._look(now, 0.0)
+
+    def attention_in(self) -> float:
+        """Seconds until :meth:`attend` has something to do; inf while the source works."""
+        if self.good:
+            return float("inf")
+        return LOOK_S if self._probe is not None else max(0.0, self._retry.at - self.monotonic())
+
+    def _begin(self, now: float) -> None:
+        self._probe_begun = now
+        try:
+            # what failed last is what has to work again
+            self._probe = self.source.probe() if self._failed is None else self.source.ask(self._failed)
+        except SourceError as error:
+            self._lost(str(error))
+
+    def _look(self, now: float, timeout: float) -> None:
+        probe = self._probe
+        if probe is None:
+            return
+        try:
+            if probe.advance(timeout):
+                self._probe = None
+                probe.result()
+                self._found()
+                return
+        except RefusedError:
+            self._found()
+            return
+        except SourceError as error:
+            self._lost(str(error))
+            return
+        sent, allowed = probe.sent_at(), max(self._deadline_s, PROBE_S if self._failed is None else 0.0)
+        if sent is not None and now - sent > allowed:
+            self._abandon()
+            self._lost(f"no answer within {allowed:.3g} s")
+        elif sent is None and now - self._probe_begun > START_S:
+            self._abandon()
+            self._lost(f"it could not be made ready to ask within {START_S:.0f} s")
+
+    def _abandon(self) -> None:
+        if self._probe is not None:
+            self._probe.abandon()
+            self._probe = None
+
+    def _found(self) -> None:
+        self.good = True
+        self.say("info", "answers" + (" again" if self.why else "") + "; samples come from it")
+        self.why = ""
+
+    def _lost(self, why: str) -> None:
+        self.good = False
+        self._retry.failed(self.monotonic())
+        if why != self.why:
+            self.why = why
+            self.say("warning", f"{why}; samples come from /proc")
+
+    # -- in the sample's path
+
+    def ask(self, tick: float, answers: Answers) -> Reading | None:
+        """The source's answer to a query of the sample at ``tick``, None if it has to come from /proc.
+
+        RefusedError if the source works but has no answer to this.
+        """
+        self._first_wait()
+        self.attend()
+        if not self.good:
+            return None
+        if tick != self._tick:
+            self._tick, self._spent = tick, 0.0
+        left = self._deadline_s - self._spent
+        begun = self.monotonic()
+        try:
+            if left <= 0:
+                raise SourceError(f"its answers to one sample's queries take longer than {self._deadline_s:.3g} s")
+            reading = answers.read(left)
+        except SourceError as error:
+            self._failed = answers.asked or self._failed
+            self._lost(str(error))
+            return None
+        finally:
+            self._spent += self.monotonic() - begun
+        self._retry.worked()
+        return reading
+
+    def _first_wait(self) -> None:
+        """A one-shot query has no second sample: wait for the source to become ready."""
+        until = self.monotonic() + self._patience_s
+        self._patience_s = 0.0
+        while not self.good and not self.why and self.monotonic() < until:
+            self.attend()
+            self._look(self.monotonic(), min(0.1, max(0.0, until - self.monotonic())))
+
+
+class FallbackStream:
+    """One query asked of the better source, with a stream of /proc beside it whose rates are always ready."""
+
+    def __init__(self, backend: FallbackBackend, behind: ProcfsStream, answers: Answers) -> None:
+        self.bound = behind.bound
+        self._backend = backend
+        self._behind = behind
+        self._answers = answers
+        self._has_rates = behind.bound.needs_rate()
+        self._retry = backend.new_retry()
+        self._refused = ""
+
+    def prime(self) -> None:
+        """Take the raw counters of /proc now."""
+        self._behind.prime()
+
+    def read(self, tick: float) -> Reading:
+        """The source's answer, or that of /proc with the reason in ``why``."""
+        if not self._refused or self._backend.monotonic() >= self._retry.at:
+            try:
+                reading = self._backend.ask(tick, self._answers)
+            except RefusedError as error:
+                self._refuse(str(error))
+            else:
+                if reading is not None:
+                    if self._has_rates:
+                        self._behind.prime()
+                    self._accept()
+                    return reading
+        return replace(self._behind.read(tick), why=self._reason())
+
+    def _reason(self) -> str:
+        why = self._backend.why or self._refused
+        return f"{self._backend.source.name} ({self._backend.source.where}): {why}" if why else ""
+
+    def _refuse(self, why: str) -> None:
+        self._retry.failed(self._backend.monotonic())
+        if why != self._refused:
+            self._refused = why
+            self._backend.say("warning", f"no {self._names()}: {why}; its samples come from /proc")
+
+    def _accept(self) -> None:
+        self._retry.worked()
+        if self._refused:
+            self._refused = ""
+            self._backend.say("info", f"answers for {self._names()} again")
+
+    def _names(self) -> str:
+        return ", ".join(question.class_name for _, question in self._answers.questions)
+
+    def state(self) -> dict[str, Any] | None:
+        """The raw counters of /proc."""
+        return self._behind.state()
+
+    def restore(self, state: Mapping[str, Any]) -> bool:
+        """Take over what :meth:`state` gave."""
+        return self._behind.restore(state)

@@ -1,0 +1,29 @@
+"""Where sources are and how they are reached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+BACKENDS = ("auto", "procfs", "cimxml", "omicli")
+RATE_WINDOWS = ("delta", "scx")
+OMICLI = "/opt/omi/bin/omicli"
+ONE_SHOT_DEADLINE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where sources are. ``endpoint`` "" means none; ``worker`` is the command line of the CIM-XML worker, () for the
+    default; ``deadline_s`` bounds one question (with fallback: all questions of one sample).
+    """
+
+    endpoint: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+    ca_file: str = ""
+    no_verification: bool = False
+    omicli: str = OMICLI
+    proc_root: str = "/"
+    rate_window: str = "delta"
+    deadline_s: float = ONE_SHOT_DEADLINE_S
+    worker: Sequence[str] = ()

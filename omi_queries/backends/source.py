@@ -1,0 +1,90 @@
+"""What a source outside this process looks like: questions, answers on their way, and the two ways to fail."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from omi_queries.types import MI_FAILED, QueryError
+
+MAX_REASON = 300
+"""Characters of what another program said that may stand in a message."""
+
+
+class SourceError(QueryError):
+    """The source as a whole does not work: it cannot be reached, is too slow, refuses us or talks nonsense."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(MI_FAILED, one_line(message))
+
+
+class RefusedError(QueryError):
+    """The source works but has no answer to this one question; ``code`` is its MI or CIM result number."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(code, one_line(message))
+
+
+class Question(NamedTuple):
+    """All instances of one class; the answer must have ``properties`` (declared names) and may have more."""
+
+    namespace: str
+    class_name: str
+    properties: tuple[str, ...]
+
+
+class RawInstance(NamedTuple):
+    """An instance as a source gave it: nothing about it has been checked. Values are JSON-like."""
+
+    class_name: str
+    values: dict[str, Any]
+
+
+class Exchange(Protocol):
+    """A question on its way."""
+
+    def sent_at(self) -> float | None:
+        """The monotonic time at which the question was put; None while the means to ask are being started."""
+
+    def advance(self, timeout: float) -> bool:
+        """Wait at most ``timeout`` seconds for the answer; True if it, or a failure, is there."""
+
+    def result(self) -> list[RawInstance]:
+        """The answer, once :meth:`advance` was True. SourceError or RefusedError if there is none."""
+
+    def abandon(self) -> None:
+        """Give up: whatever works on the answer is killed."""
+
+
+class Source(Protocol):
+    """Something that answers questions, one at a time."""
+
+    name: str
+    where: str
+    """For messages: an address or a path, without secrets."""
+
+    def ask(self, question: Question) -> Exchange:
+        """Put a question; SourceError if that is not possible at all."""
+
+    def probe(self) -> Exchange:
+        """Ask for the least that shows that the source answers; its result is an empty list."""
+
+    def close(self) -> None:
+        """End all that was started."""
+
+
+def one_line(text: str) -> str:
+    """At most :data:`MAX_REASON` characters, blanks folded, nothing unprintable."""
+    folded = " ".join("".join(c if c.isprintable() else " " for c in text[: 8 * MAX_REASON]).split())
+    return folded if len(folded) <= MAX_REASON else folded[: MAX_REASON - 4] + " ..."
+
+
+def wait_for(exchange: Exchange, timeout: float) -> list[RawInstance]:
+    """The answer within ``timeout`` seconds; SourceError (and the exchange is abandoned) if there is none by then."""
+    try:
+        if exchange.advance(timeout):
+            return exchange.result()
+    except BaseException:
+        exchange.abandon()
+        raise
+    exchange.abandon()
+    raise SourceError(f"no answer within {timeout:.3g} s")

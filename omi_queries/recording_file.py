@@ -1,0 +1,142 @@
+"""Recordings as files: an index over a recording on disk, and the writer of one."""
+
+from __future__ import annotations
+
+import os
+import stat
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from omi_queries.recording import InputEvent, Sample, class_key, parse_line, time_text
+
+MAX_LINE = 32 << 20
+"""Bytes of one line."""
+
+
+class RecordingError(Exception):
+    """A recording that cannot be read; ``str()`` is one line that names the file or the line, and what is wrong."""
+
+
+class Recording:
+    """A recording on disk: every line is checked when it is opened, and read again when it is needed, so that a long
+    one does not have to fit into memory. ``notes`` tell what was passed over.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.notes: list[str] = []
+        self.first_us: int | None = None
+        self.last_us: int | None = None
+        self.types: dict[tuple[str, str], dict[str, str]] = {}
+        self.names: dict[tuple[str, str], str] = {}
+        self._times: dict[tuple[str, str], list[int]] = {}
+        self._places: dict[tuple[str, str], list[int]] = {}
+        try:
+            self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - kept until close
+        except OSError as error:
+            raise RecordingError(f"{path}: {error.strerror}") from None
+        try:
+            for at, entry in self._entries():
+                self._index(at, entry)
+        except BaseException:
+            self._file.close()
+            raise
+        if self.first_us is None:
+            self.close()
+            raise RecordingError(f"{path}: there is nothing in it")
+
+    def _entries(self) -> Iterator[tuple[int, Sample | InputEvent]]:
+        """All entries with the offsets of their lines."""
+        self._file.seek(0)
+        number = place = 0
+        while True:
+            try:
+                line = self._file.readline(MAX_LINE + 1)
+            except OSError as error:
+                raise RecordingError(f"{self.path}: {error.strerror}") from None
+            if not line:
+                return
+            number += 1
+            if len(line) > MAX_LINE:
+                raise RecordingError(f"{self.path}: line {number}: longer than {MAX_LINE >> 20} MiB")
+            if line.strip():
+                try:
+                    yield place, parse_line(line)
+                except ValueError as error:
+                    if line.endswith(b"\n"):
+                        raise RecordingError(f"{self.path}: line {number}: {error}") from None
+                    self.notes.append(f"{self.path}: line {number}, the last one, is incomplete and is left out")
+            place += len(line)
+
+    def _index(self, place: int, entry: Sample | InputEvent) -> None:
+        if self.last_us is not None and entry.at_us < self.last_us:
+            at = time_text(entry.at_us)
+            number = self._line_number(place)
+            raise RecordingError(f"{self.path}: line {number}: {at} is before the line above; lines are in order of t")
+        self.first_us = entry.at_us if self.first_us is None else self.first_us
+        self.last_us = entry.at_us
+        if isinstance(entry, Sample):
+            key = class_key(entry.namespace, entry.class_name)
+            self.names.setdefault(key, entry.class_name)
+            self.types.setdefault(key, {}).update(entry.types)
+            self._times.setdefault(key, []).append(entry.at_us)
+            self._places.setdefault(key, []).append(place)
+
+    def _line_number(self, place: int) -> int:
+        self._file.seek(0)
+        number, left = 1, place
+        while left > 0:
+            block = self._file.read(min(left, 1 << 20))
+            number += block.count(b"\n")
+            left -= len(block)
+        return number
+
+    def newest(self, namespace: str, class_name: str, at_us: int) -> Sample | None:
+        """The newest sample of a class (any case) at or before that time, None if there is none."""
+        key = class_key(namespace, class_name)
+        found = bisect_right(self._times.get(key, ()), at_us)
+        if not found:
+            return None
+        self._file.seek(self._places[key][found - 1])
+        try:
+            entry = parse_line(self._file.readline(MAX_LINE + 1))
+        except (OSError, ValueError) as error:
+            raise RecordingError(f"{self.path} has changed while it was read: {error}") from None
+        if not isinstance(entry, Sample) or class_key(entry.namespace, entry.class_name) != key:
+            raise RecordingError(f"{self.path} has changed while it was read")
+        return entry
+
+    def events(self) -> Iterator[InputEvent]:
+        """The input events in order."""
+        for _, entry in self._entries():
+            if isinstance(entry, InputEvent):
+                yield entry
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class Writer:
+    """Writes a recording line by line, each in one piece, readable for its owner only."""
+
+    def __init__(self, path: str, replace: bool = False) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_TRUNC if replace else os.O_EXCL)
+        self._descriptor = os.open(path, flags, 0o600)
+        try:
+            if stat.S_ISREG(os.fstat(self._descriptor).st_mode):  # never a device
+                os.fchmod(self._descriptor, 0o600)
+        except OSError:
+            os.close(self._descriptor)
+            raise
+
+    def write(self, line: str) -> None:
+        """Append one line; OSError if it cannot be written."""
+        data = memoryview((line + "\n").encode("utf-8", "backslashreplace"))
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)

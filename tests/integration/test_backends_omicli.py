@@ -1,0 +1,167 @@
+"""A program in the place of a real omicli: answers, errors, hangs, and our own command in disguise."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from omi_queries.backends.choose import Settings, open_backend, with_fallback
+from omi_queries.backends.fallback import FallbackBackend
+from omi_queries.backends.omicli import OmicliSource, unusable
+from omi_queries.backends.procfs import ProcfsBackend
+from omi_queries.backends.source import Question, RefusedError, SourceError, wait_for
+from tests.omicli_bed import FakeOmicli
+
+MEMORY = "SCX_MemoryStatisticalInformation"
+PROCESSOR = "SCX_ProcessorStatisticalInformation"
+ASKED = Question("root/scx", MEMORY, ("Name", "AvailableMemory"))
+PRINTED = f"""instance of {MEMORY}
+{{
+    InstanceID=NULL
+    Caption=Memory
+ of this machine
+    Description=NULL
+    ElementName=NULL
+    [Key] Name=Memory
+    IsAggregate=true
+    AvailableMemory=1234
+    PercentUsedMemory=40
+    PagesPerSec=NULL
+}}
+"""
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> FakeOmicli:
+    made = FakeOmicli(tmp_path)
+    made.answer(MEMORY, PRINTED)
+    return made
+
+
+@pytest.fixture
+def source(fake: FakeOmicli) -> Iterator[OmicliSource]:
+    made = OmicliSource(fake.path)
+    yield made
+    made.close()
+
+
+def test_values_nulls_and_lines(fake: FakeOmicli) -> None:
+    backend = open_backend("omicli", Settings(omicli=fake.path))
+    text = f"SELECT Name,Caption,AvailableMemory,PagesPerSec FROM {MEMORY} WHERE AvailableMemory > 1000"
+    reading = backend.open("root/scx", text).read(0.0)
+    assert reading.instances == [
+        {"Caption": "Memory\n of this machine", "Name": "Memory", "AvailableMemory": 1234, "PagesPerSec": None}
+    ]
+    assert (reading.source, dict(reading.skipped)) == ("omicli", {})
+    assert fake.calls() == [f"-n cql root/scx SELECT * FROM {MEMORY}"]
+    backend.close()
+
+
+def test_noop(source: OmicliSource) -> None:
+    assert wait_for(source.probe(), 20) == []
+
+
+def test_a_class_it_has_not(source: OmicliSource) -> None:
+    with pytest.raises(RefusedError, match="MI_RESULT_INVALID_CLASS: The class does not exist") as caught:
+        wait_for(source.ask(Question("root/scx", PROCESSOR, ("Name",))), 20)
+    assert caught.value.code == 5
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [("fail", "is omiserver running"), ("garbage", "something else than instances"), ("endless", "more than 16 MiB")],
+)
+def test_no_answer_is_a_clear_error(fake: FakeOmicli, source: OmicliSource, mode: str, said: str) -> None:
+    fake.mode(mode)
+    with pytest.raises(SourceError, match=said):
+        wait_for(source.ask(ASKED), 60)
+    fake.mode("ok")
+    assert wait_for(source.ask(ASKED), 20)[0].values["AvailableMemory"] == 1234
+
+
+def test_a_hang_is_ended_with_all_that_it_started(fake: FakeOmicli, source: OmicliSource) -> None:
+    fake.mode("hang")
+    exchange = source.ask(ASKED)
+    assert not exchange.advance(0.5)
+    pid = source._running._child.pid  # type: ignore[union-attr]
+    group = _members(pid)
+    assert len(group) >= 2  # the program and its own child
+    with pytest.raises(SourceError, match="no answer within"):
+        wait_for(exchange, 0.1)
+    end = time.monotonic() + 10
+    while _members(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert _members(pid) == []
+
+
+def _members(group: int) -> list[int]:
+    """Live processes of a group."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                fields = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == group and fields[0] not in "ZX":
+                found.append(int(entry))
+    return found
+
+
+def test_programs_that_are_not_run(fake: FakeOmicli, tmp_path: Path) -> None:
+    assert unusable(fake.path) == ""
+    assert "No such file" in unusable(str(tmp_path / "none"))
+    assert "not an executable" in unusable(str(tmp_path / "mode"))
+    assert "not an executable" in unusable(str(tmp_path)) or "directory" in unusable(str(tmp_path))
+    os.chmod(fake.path, 0o777)
+    assert "may be changed by other users" in unusable(fake.path)
+    with pytest.raises(SourceError, match="chmod go-w"):
+        OmicliSource(fake.path).ask(ASKED)
+
+
+def test_our_own_command_is_never_taken_for_an_omi(tmp_path: Path) -> None:
+    script = tmp_path / "omicli-script"
+    script.write_text("#!/usr/bin/python3\nimport sys\nfrom omi_queries.omicli import main\nsys.exit(main())\n")
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text('#!/bin/sh\nexec python3 -m omi_queries.omicli "$@"\n')
+    module = tmp_path / "module"
+    module.symlink_to(Path(__file__).parents[2] / "omi_queries/types.py")
+    link = tmp_path / "omicli"
+    link.symlink_to(script)
+    for path in (script, wrapper):
+        path.chmod(0o755)
+    for path in (script, wrapper, link):
+        assert "this project's own command" in unusable(str(path))
+        backend = with_fallback("auto", Settings(omicli=str(path)))
+        assert isinstance(backend, ProcfsBackend)
+        backend.close()
+    assert unusable(str(module))
+
+
+def test_auto(fake: FakeOmicli, tmp_path: Path) -> None:
+    backend = open_backend("auto", Settings(omicli=fake.path))
+    assert isinstance(backend, FallbackBackend)
+    assert backend.open("root/scx", f"SELECT AvailableMemory FROM {MEMORY}").read(0.0).source == "omicli"
+    assert fake.calls()[0] == "noop"
+    backend.close()
+    fake.mode("fail")
+    backend = open_backend("auto", Settings(omicli=fake.path))
+    reading = backend.open("root/scx", f"SELECT AvailableMemory FROM {MEMORY}").read(0.0)
+    assert reading.source == "procfs"
+    assert "noop failed" in reading.why
+    backend.close()
+    elsewhere = open_backend("auto", Settings(omicli=fake.path, proc_root=str(tmp_path)))
+    assert elsewhere.name == "procfs"  # the command knows this machine only
+    elsewhere.close()
+
+
+def test_the_environment_is_not_handed_on(fake: FakeOmicli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    source = OmicliSource(fake.path)
+    exchange = source.ask(ASKED)
+    assert wait_for(exchange, 20)
+    assert not any(name.lower().endswith("_proxy") for name in source._environ)
