@@ -14,6 +14,8 @@ COMMANDS = {
     "config": "extension.config.cli",
     "run": "extension.run",
     "query": "omi_queries.cli",
+    "omicli": "omi_queries.omicli",
+    "record": "extension.record",
     "tables": "extension.view.cli",
     "rows": "extension.view.cli",
     "status": "extension.view.status",

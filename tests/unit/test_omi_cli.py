@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
-from omi_queries import cli
+from omi_queries import cli, recording
 
 ROOT = Path(__file__).parent.parent / "fixtures" / "proc" / "vm" / "root"
 CPU = "SCX_ProcessorStatisticalInformation"
@@ -93,7 +94,109 @@ def test_errors_are_one_line_and_exit_1(argv: list[str], words: str, capsys: pyt
     assert words in err
 
 
-def test_usage_errors_exit_2() -> None:
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--backend", "oracle", "SELECT * FROM X"],
+        ["--backend", "replay:", "SELECT * FROM X"],
+        [],
+        ["--list", "SCX_Agent", "SELECT * FROM X"],
+    ],
+)
+def test_usage_errors_exit_2(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        run("--backend", "oracle", "SELECT * FROM X")
+        run(*argv)
     assert caught.value.code == 2
+
+
+class TestSources:
+    TEXT = "SELECT Name,UsedMemory FROM SCX_MemoryStatisticalInformation"
+
+    def test_a_recording_answers_with_its_end(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        lines = [
+            recording.format_sample(at, "root/scx", "SCX_MemoryStatisticalInformation", [{"UsedMemory": at}], {})
+            for at in (1, 2)
+        ]
+        (tmp_path / "r").write_text("\n".join(lines), encoding="utf-8")
+        code, waited = run("--backend", f"replay:{tmp_path}/r", "--json", self.TEXT)
+        assert (code, waited) == (0, [])
+        assert json.loads(capsys.readouterr().out) == [{"UsedMemory": 2}]
+
+    @pytest.mark.parametrize(
+        ("argv", "words"),
+        [
+            (["--backend", "replay:/nonexistent"], "/nonexistent: No such file"),
+            (["--backend", "cimxml"], "give --endpoint URL or set LAD_OMI_ENDPOINT"),
+            (["--backend", "cimxml", "--endpoint", "ftp://x"], "address of the CIM-XML server"),
+            (["--backend", "cimxml", "--endpoint", "http://127.0.0.1:1", "--password-file", "/none"], "/none: No such"),
+        ],
+    )
+    def test_what_is_missing_is_one_line(
+        self, argv: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv(cli.ENDPOINT_VARIABLE, raising=False)
+        code, _ = run(*argv, self.TEXT)
+        out, err = capsys.readouterr()
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert words in err
+
+    def test_an_answer_from_proc_instead_of_the_better_source_is_said(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        code, _ = run("--endpoint", f"http://127.0.0.1:{port}", "--root", str(ROOT), "--json", self.TEXT)
+        out, err = capsys.readouterr()
+        assert (code, len(json.loads(out))) == (0, 1)
+        assert err.startswith("lad query: note: ")
+        assert "procfs" in err or "/proc" in err
+
+
+class TestListing:
+    def test_all_classes(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("--list")[0] == 0
+        lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+        assert "base class" in lines["SCX_StatisticalInformation"]
+        assert "CPU usage statistics" in lines[CPU]
+        assert "root/omi" in lines["OMI_Identify"]
+        assert "methods only" in lines["SCX_LogFile"]
+
+    def test_one_namespace(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("--namespace", "root/omi", "--list", "--json")[0] == 0
+        assert {one["namespace"] for one in json.loads(capsys.readouterr().out)} == {"root/omi"}
+
+    def test_a_class_in_any_case(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("--list", "scx_diskdrivestatisticalinformation", "--json")[0] == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["name"], found["base"]) == ("SCX_DiskDriveStatisticalInformation", "SCX_StatisticalInformation")
+        by_name = {one["name"]: one for one in found["properties"]}
+        assert (by_name["Name"]["key"], by_name["Name"]["type"]) == (True, "string")
+        assert (by_name["ReadsPerSecond"]["rate"], by_name["PercentBusyTime"]["null"]) == (True, True)
+        assert by_name["AverageReadTime"]["unit"] == "Seconds"
+
+    def test_every_property_of_every_class_has_a_meaning(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("--list", "--json")[0] == 0
+        found = json.loads(capsys.readouterr().out)
+        assert len(found) > 20
+        assert [f"{c['name']}.{p['name']}" for c in found for p in c["properties"] if len(p["meaning"]) < 5] == []
+
+    def test_as_text(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("--list", "SCX_StatisticalInformation")[0] == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "SCX_StatisticalInformation in root/scx: base class"
+        assert "CIM_StatisticalInformation < CIM_ManagedElement" in lines[1]
+        assert CPU in lines[2]
+        assert lines[3].split() == ["PROPERTY", "TYPE", "UNIT", "MEANING"]
+        assert any(line.startswith("Name") and " key " in line for line in lines)
+
+    @pytest.mark.parametrize(
+        ("argv", "words"),
+        [
+            (["--list", "SCX_Memory"], "did you mean SCX_MemoryStatisticalInformation?"),
+            (["--list", "qqq"], "lad query --list shows all"),
+            (["--namespace", "root/none", "--list"], "unknown namespace 'root/none'"),
+        ],
+    )
+    def test_unknown(self, argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+        code, _ = run(*argv)
+        out, err = capsys.readouterr()
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert words in err

@@ -1,0 +1,240 @@
+"""``omicli --hostname``: CIM-XML over the network, against the emulated service and against servers that misbehave."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+USER, SECRET = "tester", "a b:c"
+MEMORY = "SCX_MemoryStatisticalInformation"
+ROOT = Path(__file__).parent.parent / "fixtures" / "proc" / "vm" / "root"
+
+
+def omicli(*argv: str, secret: str = SECRET, **env: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OMI_")}
+    return subprocess.run(
+        [sys.executable, "-m", "omi_queries.omicli", *argv],
+        env={**clean, "OMI_PASSWORD": secret, **env}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
+    """Ports of a running service: HTTP and HTTPS."""
+    folder = tmp_path_factory.mktemp("omi")
+    credentials = folder / "credentials"
+    credentials.write_text(f"{USER}:{SECRET}\n")
+    credentials.chmod(0o600)
+    argv = [
+        sys.executable, "-m", "omi_queries.server", "--bind", "127.0.0.1:0", "--tls-bind", "127.0.0.1:0",
+        "--credentials", str(credentials), "--root", str(ROOT),
+    ]  # fmt: skip
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            found = {}
+            for _ in range(2):
+                match = re.search(r"(https?)://.*:(\d+)", server.stdout.readline())
+                assert match is not None, server.stderr.read() if server.stderr else ""
+                found[match.group(1)] = int(match.group(2))
+            yield found["http"], found["https"]
+        finally:
+            server.terminate()
+
+
+class TestService:
+    def ask(self, ports: tuple[int, int], *argv: str, secret: str = SECRET) -> subprocess.CompletedProcess[str]:
+        return omicli("--hostname", "127.0.0.1", "--port", str(ports[0]), "-u", USER, *argv, secret=secret)
+
+    def test_noop_and_id(self, ports: tuple[int, int]) -> None:
+        assert self.ask(ports, "noop").stdout == "got noop response\n"
+        found = self.ask(ports, "id")
+        assert found.returncode == 0
+        assert "    [Key] InstanceID=2FDB5542-5896-45D5-9BE9-DC04430AAABE\n" in found.stdout
+
+    @pytest.mark.parametrize(
+        "argv",
+        [
+            ["gc", "root/scx", MEMORY],
+            ["gc", "root/scx", "SCX_Agent"],
+            ["gc", "root/scx", "SCX_UnixProcessStatisticalInformation"],
+            ["ei", "root/scx", "SCX_Agent"],
+            ["-n", "-xml", "ei", "root/scx", "SCX_Agent"],
+            ["-n", "cql", "root/scx", "SELECT Name,PercentBusyTime FROM SCX_DiskDriveStatisticalInformation"],
+            ["wql", "root/scx", f"SELECT UsedMemory, Name FROM {MEMORY} WHERE Name='memory' AND UsedMemory > 0"],
+            ["wql", "root/scx", f"SELECT Name FROM {MEMORY} WHERE Name LIKE 'mem%'"],
+            ["cql", "root/scx", f"SELECT name FROM {MEMORY}"],
+            ["cql", "root/scx", f"SELECT Nope FROM {MEMORY}"],
+            ["ei", "root/nope", "X"],
+            ["ei", "root/scx", "SCX_Nope"],
+            ["ei", "root/scx", "SCX_LogFile"],
+            ["ei", "-shallow", "root/scx", "SCX_StatisticalInformation"],
+            ["gi", "root/scx", "{", MEMORY, "Name", "Nope", "}"],
+        ],
+    )
+    def test_the_same_answer_as_in_process(self, argv: list[str], ports: tuple[int, int]) -> None:
+        remote = self.ask(ports, *argv)
+        local = subprocess.run(
+            [sys.executable, "-c", LOCAL, str(ROOT), *argv], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert remote.stdout == local.stdout
+        assert remote.stderr == local.stderr
+        assert remote.returncode == local.returncode
+
+    def test_get_instance(self, ports: tuple[int, int]) -> None:
+        found = self.ask(ports, "gi", "root/scx", "{", MEMORY, "Name", "Memory", "}")
+        assert "    [Key] Name=Memory\n    IsAggregate=true\n" in found.stdout
+
+    def test_wrong_password(self, ports: tuple[int, int]) -> None:
+        found = self.ask(ports, "-t", "id", secret="wrong")
+        assert found.returncode == 2
+        assert "    OMI_Code=2\n" in found.stdout
+        assert "refused the user or the password" in found.stderr
+        assert "wrong" not in found.stderr.replace("wrong password", "")
+
+    def test_https_needs_a_known_certificate(self, ports: tuple[int, int]) -> None:
+        argv = ("--hostname", "127.0.0.1", "--port", str(ports[1]), "--encryption", "https", "-u", USER, "noop")
+        refused = omicli(*argv)
+        assert refused.returncode == 1
+        assert "certificate" in refused.stderr.lower()
+        assert refused.stderr.count("\n") == 2
+        assert omicli(*argv, OMI_NO_VERIFICATION="1").stdout == "got noop response\n"
+
+
+LOCAL = """
+import os, sys
+from omi_queries.backends.procfs import ProcfsBackend
+from omi_queries.omicli.command import World, run
+root = sys.argv[1]
+world = World(sys.stdout, sys.stderr, os.environ, sleep=lambda s: None, backend=lambda: ProcfsBackend(root))
+sys.exit(run(["omicli", *sys.argv[2:]], world))
+"""
+
+
+@contextlib.contextmanager
+def serving(answer: Callable[[socket.socket], None]) -> Iterator[tuple[int, list[bytes]]]:
+    """A server that reads each request's head and then does what ``answer`` does; its port and the heads."""
+    heads: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, contextlib.suppress(OSError):
+                        connection.settimeout(30)
+                        heads.append(connection.recv(65536))
+                        answer(connection)
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1], heads
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(30)
+
+
+def ask(port: int, **env: str) -> subprocess.CompletedProcess[str]:
+    return omicli("--hostname", "127.0.0.1", "--port", str(port), "-u", USER, "ei", "root/scx", MEMORY, **env)
+
+
+def reply(body: bytes, *headers: str, status: str = "200 OK") -> Callable[[socket.socket], None]:
+    lines = [f"HTTP/1.1 {status}", "Content-Type: application/xml", f"Content-Length: {len(body)}", *headers]
+    data = "\r\n".join([*lines, "", ""]).encode() + body
+    return lambda connection: connection.sendall(data)
+
+
+def failed(found: subprocess.CompletedProcess[str], *words: str) -> None:
+    """It ended with MI_RESULT_FAILED, without an OMI_Error, and said why in one line without a secret."""
+    assert (found.returncode, found.stdout) == (1, "")
+    lines = found.stderr.splitlines()
+    assert lines[0] == "omicli: result: MI_RESULT_FAILED"
+    assert len(lines) == 2
+    assert len(lines[1]) < 500
+    assert any(word in lines[1] for word in words), lines[1]
+    assert SECRET not in found.stderr
+
+
+def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    failed(ask(port), "refused", "Connection")
+
+
+def test_a_server_that_drips_is_left_at_the_deadline() -> None:
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: 1000000\r\n\r\n<?xml")
+        for _ in range(200):
+            time.sleep(0.1)
+            connection.sendall(b" ")
+
+    with serving(drip) as (port, _):
+        failed(ask(port, OMI_DEADLINE="3"), "no answer within 3 s")
+
+
+def test_a_server_that_is_silent_is_left_at_the_deadline() -> None:
+    ended = threading.Event()
+
+    def wait(_connection: socket.socket) -> None:
+        ended.wait(20)
+
+    with serving(wait) as (port, _):
+        found = ask(port, OMI_DEADLINE="2")
+        ended.set()
+    failed(found, "no answer within 2 s", "Read timed out")
+
+
+def test_no_redirect_is_followed() -> None:
+    with serving(reply(b"")) as (other, other_heads):
+        moved = reply(b"", f"Location: http://127.0.0.1:{other}/cimom", status="307 Temporary Redirect")
+        with serving(moved) as (port, heads):
+            failed(ask(port), "redirects")
+        assert len(heads) == 1
+        assert other_heads == []
+
+
+def test_the_proxy_of_the_environment_gets_nothing() -> None:
+    with serving(reply(b"")) as (proxy, proxy_heads), serving(reply(b"<x/>")) as (port, heads):
+        url = f"http://127.0.0.1:{proxy}"
+        ask(port, http_proxy=url, HTTP_PROXY=url, all_proxy=url)
+        assert len(heads) == 1
+        assert proxy_heads == []
+
+
+@pytest.mark.parametrize("body", [b"", b"hello", b"<x/>", b"\xff\xfe\x00", b"<CIM CIMVERSION='2.0' DTDVERSION='2.0'/>"])
+def test_nonsense(body: bytes) -> None:
+    with serving(reply(body)) as (port, _):
+        failed(ask(port), "127.0.0.1")
+
+
+def test_an_entity_bomb_ends_at_the_deadline_at_the_latest() -> None:
+    levels = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
+    body = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY e0 "lol">{levels}]><x>&e9;</x>'.encode()
+    with serving(reply(body)) as (port, _):
+        failed(ask(port, OMI_DEADLINE="4"), "127.0.0.1")
+
+
+def test_a_compressed_bomb_does_not_fill_the_memory() -> None:
+    member = gzip.compress(bytes(16 << 20), 9)
+    with serving(reply(member * 200, "Content-Encoding: gzip")) as (port, _):
+        failed(ask(port), "the answer is too large")
+
+
+def test_wrong_wishes() -> None:
+    assert omicli("--hostname", "127.0.0.1", "noop").stdout.startswith("omicli: -u USERNAME option must be")
+    negotiate = omicli("--hostname", "127.0.0.1", "-u", USER, "--auth", "Kerberos", "-t", "noop")
+    assert (negotiate.returncode, "only Basic is" in negotiate.stderr) == (7, True)
+    strange = omicli("--hostname", "user@127.0.0.1/x", "-u", USER, "noop")
+    assert strange.returncode == 4
+    assert omicli("--hostname", "127.0.0.1", "-u", USER, "noop", OMI_DEADLINE="soon").returncode == 4
