@@ -38,10 +38,7 @@ class Watchdog:
     def __init__(self, where: descriptor.Descriptor, log: ExtensionLog) -> None:
         self.where = where
         self.log = log
-        self.components = [
-            Component("collector", "extension.collector", 64 << 10, 0.25, _chance),
-            Component("uploader", "extension.uploader", 160 << 10, 0.80, _chance),
-        ]
+        self.components = components(where)
         self._up: dict[int, tuple[Component, bytearray]] = {}
         self._down: dict[str, int] = {}
         self._poll = select.poll()
@@ -286,6 +283,7 @@ class Watchdog:
             return
         self._stop_components()
         self.where = new
+        self.components = components(new)
         now = time.monotonic()
         for component in self.components:
             component.state, component.start_at = "backoff", now
@@ -337,6 +335,22 @@ class Watchdog:
     def _publish(self) -> None:
         self._publish_at = 0.0
         self._publisher.publish(self.where, self.components, self._refused, self._stopping)
+
+
+def components(where: descriptor.Descriptor) -> list[Component]:
+    """Collector and uploader, and the emulated OMI service where options.json asks for it."""
+    found = [
+        Component("collector", "extension.collector", 64 << 10, 0.25, _chance),
+        Component("uploader", "extension.uploader", 160 << 10, 0.80, _chance),
+    ]
+    try:
+        with open(where.options, encoding="utf-8") as file:
+            options = json.load(file)
+    except (OSError, ValueError):
+        return found  # none, or unreadable: the collector says so in its own report
+    if isinstance(options, dict) and (options.get("omi_service") or options.get("omi_service_tls")):
+        found.append(Component("omi_service", "extension.omi_service", 64 << 10, 0.50, _chance))
+    return found
 
 
 def _chance() -> float:

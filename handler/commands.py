@@ -44,6 +44,7 @@ def install(handler: Handler) -> Outcome:
         named = "; ".join(lacking[:5]) + (f"; and {len(lacking) - 5} more" if len(lacking) > 5 else "")
         return Outcome("error", MISSING, f"the package is incomplete: {named}. Install it again")
     made = state.ensure(handler.state_dir)
+    _omi_credentials(handler)
     try:
         if handler.service_mode == "systemd":
             handler.systemd.write()
@@ -53,6 +54,18 @@ def install(handler: Handler) -> Outcome:
             handler.log.info(state.remove(handler.state_dir))
         return Outcome("error", FAILED, f"cannot install the service: {error}")
     return Outcome("success", DONE, "Install succeeded")
+
+
+def _omi_credentials(handler: Handler) -> None:
+    """The password of the emulated OMI service, which is off until the settings ask for it."""
+    from omi_queries.server import auth
+
+    path = os.path.join(handler.state_dir, "omi", "credentials")
+    try:
+        if auth.generate(path):
+            handler.log.info(f"{path} made")
+    except auth.CredentialsError as error:
+        handler.log.warning(str(error))  # the service makes it at its first start, or says why it cannot
 
 
 def update(handler: Handler) -> Outcome:

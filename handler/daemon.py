@@ -19,7 +19,7 @@ from extension import locks, proc, statusfile
 from handler import files
 
 WATCHDOG = "extension.watchdog"
-CHILDREN = ("extension.collector", "extension.uploader")
+CHILDREN = ("extension.collector", "extension.uploader", "extension.omi_service")
 FRESH = 180.0  # seconds: the watchdog writes its health at least every 60
 _STATES = {"running": "success", "starting": "transitioning", "stopped": "transitioning"}
 _LEVELS = {"ok": "success", "warning": "warning", "error": "error"}
