@@ -35,6 +35,8 @@ package: $(VENV)/.runtime
 
 bench: $(VENV)/.test
 	$(BIN)/python bench/sampling.py
+	-$(BIN)/python bench/classes.py
+	$(BIN)/python bench/server.py
 	$(BIN)/python bench/memory.py
 
 $(VENV)/.runtime: pyproject.toml

@@ -1,6 +1,7 @@
 """What the service says of itself: always that it is an emulation."""
 
-VERSION = "1.0.0"
+from omi_queries import VERSION
+
 NAME = "lad-emulator"
 SERVER = f"{NAME}/{VERSION} (emulated OMI service)"
 """Value of the HTTP Server header."""

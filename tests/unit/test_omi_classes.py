@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import omi_queries
 from omi_queries import classes
 
 MEMORY = (
@@ -71,3 +74,8 @@ def test_find_has_no_case() -> None:
 )
 def test_nearest(word: str, near: str) -> None:
     assert classes.nearest(word, ["Name", "IsOnline", "ReadsPerSecond"]) == near
+
+
+def test_the_version_is_the_packages() -> None:
+    declared = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert f'version = "{omi_queries.VERSION}"' in declared.splitlines()
