@@ -18,9 +18,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from omi_queries import VERSION
 from omi_queries.scx.families import TRUE_DELTA
 from omi_queries.server.privileges import DEFAULT_USER
-from omi_queries.server.product import NAME, VERSION
+from omi_queries.server.product import NAME
 from omi_queries.server.service import Address, Settings, StartError, serve
 
 PROGRAM = "omiserver"

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from omi_queries import VERSION
 from omi_queries.backends.procfs import ProcfsBackend
 from omi_queries.scx.families import SCX, TRUE_DELTA
 from omi_queries.server import auth, privileges
@@ -24,7 +25,7 @@ from omi_queries.server.exchange import Exchange
 from omi_queries.server.limits import DEFAULT, Limits
 from omi_queries.server.loop import Listener, Loop
 from omi_queries.server.operations import Operations
-from omi_queries.server.product import DESCRIPTION, NAME, VERSION
+from omi_queries.server.product import DESCRIPTION, NAME
 from omi_queries.server.repository import Repository
 from omi_queries.server.tally import Tally
 from omi_queries.server.transport import Plain, Transport

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from omi_queries import classes
-from omi_queries.server import auth, omiserver, product, service, tally
+from omi_queries.server import auth, omiserver, service, tally
 from omi_queries.server.auth import Credentials, CredentialsError, Verdict
 from omi_queries.server.connection import Connection, State
 from omi_queries.server.contexts import Contexts
@@ -22,7 +22,7 @@ from omi_queries.server.limits import DEFAULT, Limits
 from omi_queries.server.repository import Repository
 from omi_queries.server.transport import Want
 from omi_queries.types import Instance, QueryError, Reading
-from tests.server_bed import CHECKOUT, GOOD, WRONG, call, credentials, of_class, post
+from tests.server_bed import GOOD, WRONG, call, credentials, of_class, post
 
 
 class Clock:
@@ -364,7 +364,5 @@ def test_configuration_of_the_command() -> None:
     assert omiserver.settings(omiserver.parse_conf(omiserver._DEFAULT_CONF, "f"), where).plain
 
 
-def test_the_version_is_the_projects() -> None:
-    text = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'version = "{product.VERSION}"' in text
+def test_it_says_in_every_reply_what_it_is() -> None:
     assert Reply(200).encode(True).count(b"emulated") == 1
