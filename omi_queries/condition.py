@@ -13,11 +13,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from omi_queries.classes import CimClass, nearest
-from omi_queries.like import matches_like
+from omi_queries.like import compile_like
 from omi_queries.query import Literal, Name, Operator, Symbol
 from omi_queries.types import MI_INVALID_QUERY, CimValue, Instance, QueryError
 
 Predicate = Callable[[Instance], bool | None]
+MAX_LIKE = 1024
+"""Characters of a pattern, or of a text to be matched with one, in a query."""
 
 _KINDS = {"boolean": "boolean", "real64": "real", "real32": "real", "string": "string", "datetime": "string"}
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
@@ -234,12 +236,20 @@ def _comparison(op: str, left: _Operand, right: _Operand) -> Predicate:
 def _like(left: _Operand, right: _Operand) -> Predicate:
     if left.kind != "string" or right.kind != "string":
         return lambda _instance: False  # as the original: no error, no match
+    for one in (left, right):
+        if one.get is None and len(str(one.value)) > MAX_LIKE:
+            message = f"invalid query: a text of LIKE is longer than {MAX_LIKE} characters"
+            raise QueryError(MI_INVALID_QUERY, message, one.at)
     text, pattern = _folded(left), _folded(right)
+    fixed = compile_like(str(right.value).lower()) if right.get is None else None
+    if left.get is None and fixed is not None:
+        answer = fixed(str(left.value).lower())
+        return lambda _instance: answer
 
     def test(instance: Instance) -> bool | None:
         a, b = text(instance), pattern(instance)
         if isinstance(a, str) and isinstance(b, str):
-            return matches_like(b, a)
-        return a is None and b is None
+            return fixed(a) if fixed is not None else compile_like(b)(a)
+        return None
 
     return test

@@ -1,67 +1,91 @@
-"""LIKE patterns: ``%`` any run, ``_`` one character, ``[a-z]`` and ``[^a-z]`` one of a set; the rest is literal."""
+"""LIKE patterns: ``%`` any run, ``_`` one character, ``[a-z]`` and ``[^a-z]`` one of a set; the rest is literal.
+
+A pattern is matched as an automaton whose states are the bits of a number: one step of a few operations on that
+number per character of the text, whatever the wildcards are. There is nothing to go back to.
+"""
 
 from __future__ import annotations
 
-_ANY = 0
+from collections.abc import Callable
+
+_MAX_REMEMBERED = 1024
+
+_Ranges = tuple[bool, tuple[tuple[str, str], ...]]
 
 
 def matches_like(pattern: str, text: str) -> bool:
-    """Whether all of ``text`` matches. Both are given in the same case. Time is at most len(pattern) * len(text)."""
-    parts = _compile(pattern)
-    if parts is None:
-        return False
-    at = part = 0
-    star = mark = -1
-    while at < len(text):
-        if part < len(parts) and parts[part] == _ANY:
-            star, mark = part, at
-            part += 1
-        elif part < len(parts) and _one(parts[part], text[at]):
-            part += 1
+    """Whether all of ``text`` matches. Both are given in the same case."""
+    return compile_like(pattern)(text)
+
+
+def compile_like(pattern: str) -> Callable[[str], bool]:
+    """A test of texts in the same case; one that no text passes if a set is not closed."""
+    if not any(c in pattern for c in "%_["):
+        return pattern.__eq__
+    compiled = _Pattern()
+    return compiled.matches if compiled.read(pattern) else _nothing
+
+
+def _nothing(_text: str) -> bool:
+    return False
+
+
+class _Pattern:
+    """Bit i of a state: what was read so far matches the first i parts. ``%`` is no part, but a stay in its state."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._stay = 0
+        self._any = 0
+        self._literals: dict[str, int] = {}
+        self._sets: list[tuple[int, _Ranges]] = []
+        self._steps: dict[str, int] = {}  # character -> parts that take it
+
+    def read(self, pattern: str) -> bool:
+        """Take over the parts of ``pattern``; False if a set is not closed."""
+        at = 0
+        while at < len(pattern):
+            c, bit = pattern[at], 1 << self._size
             at += 1
-        elif star >= 0:  # let the last % take one character more
-            mark += 1
-            part, at = star + 1, mark
-        else:
-            return False
-    return all(p == _ANY for p in parts[part:])
+            if c == "%":
+                self._stay |= bit
+                continue
+            self._size += 1
+            if c == "_":
+                self._any |= bit
+            elif c != "[":
+                self._literals[c] = self._literals.get(c, 0) | bit
+            else:
+                end = pattern.find("]", at)
+                if end < 0:
+                    return False
+                self._sets.append((bit, _ranges(pattern[at:end])))
+                at = end + 1
+        return True
+
+    def matches(self, text: str) -> bool:
+        steps, stay = self._steps, self._stay
+        state = 1
+        for c in text:
+            step = steps.get(c)
+            if step is None:
+                step = self._step(c)
+            state = ((state & step) << 1) | (state & stay)
+            if not state:
+                return False
+        return bool(state >> self._size & 1)
+
+    def _step(self, character: str) -> int:
+        step = self._any | self._literals.get(character, 0)
+        for bit, (negated, ranges) in self._sets:
+            if any(low <= character <= high for low, high in ranges) is not negated:
+                step |= bit
+        if len(self._steps) < _MAX_REMEMBERED:
+            self._steps[character] = step
+        return step
 
 
-_Set = tuple[bool, tuple[tuple[str, str], ...]]
-_Part = int | str | _Set
-
-
-def _one(part: _Part, character: str) -> bool:
-    if isinstance(part, str):
-        return part == "" or part == character
-    if isinstance(part, int):
-        return False
-    negated, ranges = part
-    return any(low <= character <= high for low, high in ranges) is not negated
-
-
-def _compile(pattern: str) -> list[_Part] | None:
-    """The pattern's parts: 0 for %, "" for _, a character, or a set; None if a set is not closed."""
-    parts: list[_Part] = []
-    at = 0
-    while at < len(pattern):
-        c = pattern[at]
-        if c == "%":
-            if not parts or parts[-1] != _ANY:
-                parts.append(_ANY)
-        elif c == "[":
-            end = pattern.find("]", at + 1)
-            if end < 0:
-                return None
-            parts.append(_set(pattern[at + 1 : end]))
-            at = end
-        else:
-            parts.append("" if c == "_" else c)
-        at += 1
-    return parts
-
-
-def _set(body: str) -> _Set:
+def _ranges(body: str) -> _Ranges:
     negated = body.startswith("^")
     body = body[1:] if negated else body
     ranges: list[tuple[str, str]] = []

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 CimValue = str | int | float | bool | list[str] | list[int] | None
 """A datetime is its 25 characters (``20261121091618.747502+000``), an array a list."""
@@ -19,8 +18,10 @@ MI_NOT_SUPPORTED = 7
 MI_INVALID_QUERY = 15
 
 
-@dataclass(frozen=True)
-class Reading:
+_NOTHING: Mapping[str, int] = {}
+
+
+class Reading(NamedTuple):
     """The answer to a query at one instant.
 
     ``instances`` passed WHERE and carry the selected properties only; ``types`` maps every property of the class
@@ -32,7 +33,7 @@ class Reading:
     instances: list[Instance]
     types: Mapping[str, str]
     source: str
-    skipped: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = _NOTHING
     warnings: tuple[str, ...] = ()
     why: str = ""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from omi_queries.backends.direct import START_S, Answers
@@ -236,7 +235,7 @@ class FallbackStream:
                         self._behind.prime()
                     self._accept()
                     return reading
-        return replace(self._behind.read(tick), why=self._reason())
+        return self._behind.read(tick)._replace(why=self._reason())
 
     def _reason(self) -> str:
         why = self._backend.why or self._refused

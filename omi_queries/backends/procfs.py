@@ -132,6 +132,10 @@ class _Part:
     def take_over(self, saved: Counters) -> None:
         self.earlier, self.latest = None, saved
 
+    def ring_fits(self, saved: object, now: float) -> bool:
+        family = self.family
+        return isinstance(family, Sampled) and family.ring.fits(saved, family.width, now)
+
     def restore_ring(self, saved: object, now: float) -> bool:
         family = self.family
         return isinstance(family, Sampled) and family.ring.restore(saved, family.width, now)
@@ -185,9 +189,11 @@ class ProcfsStream:
         now = self._backend.boottime()
         sampled = [part for part in self._parts if isinstance(part.family, Sampled)]
         if sampled:
+            rings = [(part, saved.get(part.selection.cim_class.name)) for part in sampled]
+            if not all(part.ring_fits(ring, now) for part, ring in rings):
+                return False
             self._tick = None
-            taken_over = [p.restore_ring(saved.get(p.selection.cim_class.name), now) for p in sampled]
-            return all(taken_over)
+            return all(part.restore_ring(ring, now) for part, ring in rings)
         wanted = [part for part in self._parts if part.family.width]
         taken = [_counters(saved.get(p.selection.cim_class.name), p.family.width, now) for p in wanted]
         if not wanted or any(one is None for one in taken):

@@ -5,6 +5,8 @@ The agent and the service described are this program, an emulation, and say so; 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from omi_queries import VERSION, classes
 from omi_queries.scx.family import NOTHING, Ask, Counters, template
 from omi_queries.scx.host import Host, cim_datetime
@@ -143,3 +145,12 @@ def object_manager(host: Host) -> Fixed:
 def application_servers(host: Host) -> Fixed:
     """SCX_Application_Server: no Java application servers are looked for, so there are none."""
     return Fixed(APPLICATION_SERVER, [], "", host)
+
+
+FIXED: dict[str, Callable[[Host], Fixed]] = {
+    IDENTIFY: identify,
+    NAMESPACE: namespaces,
+    MANAGER: object_manager,
+    APPLICATION_SERVER: application_servers,
+}
+"""Class name -> its provider."""

@@ -81,8 +81,7 @@ class Host:
         return self.raw(path).decode("utf-8", "replace")
 
     def _kernel(self, name: str, fallback: Callable[[os.uname_result], str]) -> str:
-        found = self.text(f"proc/sys/kernel/{name}").strip()
-        return found if found or not self._live else fallback(os.uname())
+        return fallback(os.uname()) if self._live else self.text(f"proc/sys/kernel/{name}").strip()
 
     def name(self) -> str:
         """The host name, as uname -n."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import socket
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import socket
 
 _SIOCGIFADDR, _SIOCGIFBRDADDR, _SIOCGIFNETMASK = 0x8915, 0x8919, 0x891B  # linux/sockios.h
 _IFNAMSIZ = 16
@@ -27,6 +29,8 @@ Addresses = Callable[[str], Address]
 
 def by_ioctl(name: str) -> Address:
     """The address as netdevice(7) tells it, in the network namespace of this process."""
+    import socket  # needed on the running system only, and slow to load
+
     raw = name.encode("utf-8", "replace")
     if not 0 < len(raw) < _IFNAMSIZ:
         return NONE
@@ -43,7 +47,7 @@ def by_ioctl(name: str) -> Address:
 
 def _ask(asked: socket.socket, code: int, request: bytes) -> str | None:
     try:
-        return socket.inet_ntoa(fcntl.ioctl(asked, code, request.ljust(40, b"\0"))[20:24])
+        return ".".join(map(str, fcntl.ioctl(asked, code, request.ljust(40, b"\0"))[20:24]))
     except OSError:
         return None
 
@@ -77,7 +81,7 @@ def _number(text: str) -> int:
 
 
 def _dotted(number: int) -> str:
-    return socket.inet_ntoa(struct.pack(">I", number))
+    return ".".join(map(str, struct.pack(">I", number)))
 
 
 def _hosts(fib_trie: str) -> tuple[set[int], set[int]]:
@@ -89,8 +93,8 @@ def _hosts(fib_trie: str) -> tuple[set[int], set[int]]:
         text = line.strip()
         if text.startswith("|-- "):
             try:
-                leaf = int(struct.unpack(">I", socket.inet_aton(text[4:].strip()))[0])
-            except OSError:
+                leaf = int(struct.unpack(">I", bytes(map(int, text[4:].split("."))))[0])
+            except (ValueError, struct.error):
                 leaf = 0
         elif text.startswith("/32 ") and leaf:
             if text.endswith(" LOCAL"):

@@ -1,19 +1,20 @@
-"""The providers of the classes that are not statistics of the machine: processes, devices, the system, the agent."""
+"""The providers of the classes that are not statistics of the machine: processes, devices, the system, the agent.
+
+The module of each is loaded when the class is asked for: a new process of a command asks for one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from omi_queries.scx import agent, endpoints, operating_system
-from omi_queries.scx import process as proc
 from omi_queries.scx.family import Family
 from omi_queries.scx.host import Host
-from omi_queries.scx.ipv4 import by_ioctl
-from omi_queries.scx.processes import ProcessTable
 from omi_queries.scx.ring import Ring
-from omi_queries.scx.sampled_processes import SampledProcesses
 from omi_queries.scx.shared import Shared
-from omi_queries.scx.volume import DISK, FILE_SYSTEM, Drives, GeometryOf, Volumes, geometry_by_ioctl
+
+if TYPE_CHECKING:
+    from omi_queries.scx.processes import ProcessTable
+    from omi_queries.scx.sampled_processes import SampledProcesses
 
 
 class OtherFamilies:
@@ -21,29 +22,27 @@ class OtherFamilies:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        injected = shared.injected
-        self._host = Host(shared.root, shared.sources.live, injected.wall)
-        self._units = proc.Units(injected.hz, max(1, injected.page_size // 1024), shared.scx)
-        self._table = ProcessTable(shared.sources)
-        self._sampled = SampledProcesses(self._table, injected.boottime) if shared.scx else None
-        self._makers: dict[str, Callable[[], Family]] = {
-            endpoints.LAN: lambda: endpoints.LanEndpoints(shared.sources, shared.interfaces, self._host),
-            endpoints.IP: self._ip_endpoints,
-            proc.PROCESS: self._processes,
-            proc.STATISTICS: self._process_statistics,
-            FILE_SYSTEM: lambda: Volumes(shared.mounts, shared.space, self._host),
-            DISK: lambda: Drives(shared.root, shared.mounts, self._host, self._geometry(), not shared.scx),
-            operating_system.CLASS: lambda: operating_system.OperatingSystem(shared.sources, self._host),
-            agent.AGENT: lambda: agent.Agent(shared.sources, self._host),
-            agent.APPLICATION_SERVER: lambda: agent.application_servers(self._host),
-            agent.IDENTIFY: lambda: agent.identify(self._host),
-            agent.NAMESPACE: lambda: agent.namespaces(self._host),
-            agent.MANAGER: lambda: agent.object_manager(self._host),
-        }
+        self._host = Host(shared.root, shared.sources.live, shared.injected.wall)
+        self._table: ProcessTable | None = None
+        self._sampled: SampledProcesses | None = None
 
     def make(self, class_name: str) -> Family:
         """A new provider of the class."""
-        return self._makers[class_name]()
+        if class_name.startswith("SCX_UnixProcess"):
+            return self._processes(class_name)
+        if class_name.endswith("Endpoint"):
+            return self._endpoints(class_name)
+        if class_name in ("SCX_FileSystem", "SCX_DiskDrive"):
+            return self._volumes(class_name)
+        if class_name == "SCX_OperatingSystem":
+            from omi_queries.scx.operating_system import OperatingSystem
+
+            return OperatingSystem(self._shared.sources, self._host)
+        from omi_queries.scx import agent
+
+        if class_name == agent.AGENT:
+            return agent.Agent(self._shared.sources, self._host)
+        return agent.FIXED[class_name](self._host)
 
     def rings(self) -> list[Ring]:
         """The ring of the processes, if there is a sampler."""
@@ -51,24 +50,51 @@ class OtherFamilies:
 
     def close(self) -> None:
         """Give up descriptors."""
-        self._table.close()
+        if self._table is not None:
+            self._table.close()
 
-    def _history(self) -> proc.History:
-        return self._sampled or proc.TrueDelta(self._table, self._shared.injected.hz)
+    def _processes(self, class_name: str) -> Family:
+        from omi_queries.scx import process
 
-    def _processes(self) -> Family:
-        columns, rates = proc.process_columns(self._units), proc.process_rates(self._units)
-        return proc.ProcessFamily(proc.PROCESS, self._history(), self._host, self._units, columns, rates)
+        shared, injected = self._shared, self._shared.injected
+        if self._table is None:
+            from omi_queries.scx.processes import ProcessTable
 
-    def _process_statistics(self) -> Family:
-        columns, rates = proc.statistics_columns(self._units), proc.statistics_rates(self._units)
-        return proc.ProcessFamily(proc.STATISTICS, self._history(), self._host, self._units, columns, rates)
+            self._table = ProcessTable(shared.sources)
+        history: process.History = process.TrueDelta(self._table, injected.hz)
+        if shared.scx:
+            from omi_queries.scx.sampled_processes import SampledProcesses
 
-    def _ip_endpoints(self) -> Family:
-        addresses = self._shared.injected.addresses or (by_ioctl if self._shared.sources.live else None)
-        return endpoints.IpEndpoints(self._shared.sources, self._shared.interfaces, self._host, addresses)
+            if self._sampled is None:
+                self._sampled = SampledProcesses(self._table, injected.boottime)
+            history = self._sampled
+        units = process.Units(injected.hz, max(1, injected.page_size // 1024), shared.scx)
+        if class_name == process.PROCESS:
+            columns, rates = process.process_columns(units), process.process_rates(units)
+        else:
+            columns, rates = process.statistics_columns(units), process.statistics_rates(units)
+        return process.ProcessFamily(class_name, history, self._host, units, columns, rates)
 
-    def _geometry(self) -> GeometryOf:
-        if self._shared.injected.geometry is not None:
-            return self._shared.injected.geometry
-        return geometry_by_ioctl if self._shared.sources.live else (lambda _path: None)
+    def _endpoints(self, class_name: str) -> Family:
+        from omi_queries.scx import endpoints
+
+        shared = self._shared
+        if class_name == endpoints.LAN:
+            return endpoints.LanEndpoints(shared.sources, shared.interfaces, self._host)
+        addresses = shared.injected.addresses
+        if addresses is None and shared.sources.live:
+            from omi_queries.scx.ipv4 import by_ioctl
+
+            addresses = by_ioctl
+        return endpoints.IpEndpoints(shared.sources, shared.interfaces, self._host, addresses)
+
+    def _volumes(self, class_name: str) -> Family:
+        from omi_queries.scx import volume
+
+        shared = self._shared
+        if class_name == volume.FILE_SYSTEM:
+            return volume.Volumes(shared.mounts, shared.space, self._host)
+        geometry = shared.injected.geometry
+        if geometry is None:
+            geometry = volume.geometry_by_ioctl if shared.sources.live else (lambda _path: None)
+        return volume.Drives(shared.root, shared.mounts, self._host, geometry, not shared.scx)

@@ -87,13 +87,6 @@ def arguments(raw: bytes) -> list[str] | None:
     return [part.decode("utf-8", "backslashreplace") for part in raw.removesuffix(b"\0").split(b"\0")]
 
 
-def real_uid(status: bytes) -> int | None:
-    """The first number of the Uid line of /proc/PID/status."""
-    at = status.find(b"\nUid:")
-    fields = status[at + 5 : at + 80].split(None, 1) if at >= 0 else []
-    return int(fields[0]) if fields and fields[0].isdigit() and len(fields[0]) < 20 else None
-
-
 def _wchan(raw: bytes) -> str | None:
     return shown(raw.strip()) or None
 
@@ -112,19 +105,19 @@ def process_columns(units: Units) -> dict[str, Column]:
     return {
         "Name": Process.name,
         "Handle": lambda one: one.handle,
-        "Priority": lambda one: priority(int(one.fields[p.PRIORITY])),
-        "ExecutionState": lambda one: _STATES.get(one.fields[p.STATE], 0),
-        "KernelModeTime": lambda one: units.milliseconds(max(0, int(one.fields[p.STIME]))),
-        "UserModeTime": lambda one: units.milliseconds(max(0, int(one.fields[p.UTIME]))),
-        "ParentProcessID": lambda one: one.fields[p.PPID].decode(),
-        "RealUserID": lambda one: real_uid(one.file("status")),
-        "ProcessGroupID": lambda one: _uint64(int(one.fields[p.PGRP])),
-        "ProcessSessionID": lambda one: _uint64(int(one.fields[p.SESSION])),
+        "Priority": lambda one: priority(one.numbers[p.PRIORITY]),
+        "ExecutionState": lambda one: _STATES.get(one.state, 0),
+        "KernelModeTime": lambda one: units.milliseconds(max(0, one.numbers[p.STIME])),
+        "UserModeTime": lambda one: units.milliseconds(max(0, one.numbers[p.UTIME])),
+        "ParentProcessID": lambda one: str(one.numbers[p.PPID]),
+        "RealUserID": Process.real_uid,
+        "ProcessGroupID": lambda one: _uint64(one.numbers[p.PGRP]),
+        "ProcessSessionID": lambda one: _uint64(one.numbers[p.SESSION]),
         "ModulePath": lambda one: one.link("exe"),
         "Parameters": lambda one: arguments(one.file("cmdline")),
-        "ProcessNiceValue": lambda one: min(max(0, int(one.fields[p.NICE]) + 20), _UINT32_MAX),
+        "ProcessNiceValue": lambda one: min(max(0, one.numbers[p.NICE] + 20), _UINT32_MAX),
         "ProcessWaitingForEvent": lambda one: _wchan(one.file("wchan")),
-        "UsedMemory": lambda one: units.pages(int(one.fields[p.RSS])),
+        "UsedMemory": lambda one: units.pages(one.numbers[p.RSS]),
     }
 
 
@@ -150,8 +143,8 @@ def statistics_columns(units: Units) -> dict[str, Column]:
         return column
 
     def resident(one: Process) -> int:
-        size = one.number(p.VSIZE)
-        return units.byte(100 * units.pages(int(one.fields[p.RSS])) * 1024 // size) if size > 0 else 0
+        size = one.numbers[p.VSIZE]
+        return units.byte(100 * units.pages(one.numbers[p.RSS]) * 1024 // size) if size > 0 else 0
 
     return {
         "Name": Process.name,
@@ -159,9 +152,9 @@ def statistics_columns(units: Units) -> dict[str, Column]:
         "VirtualText": scaled(text, units.virtual),
         "VirtualData": scaled(data, units.virtual),
         "VirtualSharedMemory": scaled(shared, units.pages),
-        "CpuTimeDeadChildren": lambda one: _uint64(one.number(p.CUTIME) + one.number(p.CSTIME)),
-        "SystemTimeDeadChildren": lambda one: _uint64(one.number(p.CSTIME)),
-        "UsedMemory": lambda one: units.pages(int(one.fields[p.RSS])),
+        "CpuTimeDeadChildren": lambda one: _uint64(one.numbers[p.CUTIME] + one.numbers[p.CSTIME]),
+        "SystemTimeDeadChildren": lambda one: _uint64(one.numbers[p.CSTIME]),
+        "UsedMemory": lambda one: units.pages(one.numbers[p.RSS]),
         "PercentUsedMemory": resident,
     }
 
@@ -222,11 +215,11 @@ class TrueDelta:
                     ask.skip(_NEW)
                     return None
                 before = (now[0], 0, 0, 0)
-            found = Change(now[1] - before[1], now[2] - before[2], now[3] - before[3], milliseconds)
-            if min(found) < 0:
+            user, system, faults = now[1] - before[1], now[2] - before[2], now[3] - before[3]
+            if user < 0 or system < 0 or faults < 0:
                 ask.skip(_BACKWARDS)
                 return None
-            return found
+            return Change(user, system, faults, milliseconds)
 
         return new, change
 
@@ -236,18 +229,16 @@ class Endings:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._seen: dict[tuple[str, bytes], int] = {}
+        self._seen: dict[tuple[str, int], int] = {}
 
     def look(self, walk: Walk) -> Callable[[Process], CimValue]:
         """Take note of the ended ones of ``walk``; the TerminationDate of a process."""
         now = int(self._host.wall() * 1_000_000)
-        ended = (
-            (one.handle, one.fields[p.STARTTIME]) for one in walk.processes.values() if one.fields[p.STATE] == b"Z"
-        )
+        ended = ((one.handle, one.numbers[p.STARTTIME]) for one in walk.processes.values() if one.state == b"Z")
         self._seen = {key: self._seen.get(key, now) for key in ended}
 
         def date(one: Process) -> CimValue:
-            at = self._seen.get((one.handle, one.fields[p.STARTTIME]))
+            at = self._seen.get((one.handle, one.numbers[p.STARTTIME]))
             return None if at is None else cim_datetime(at)
 
         return date
@@ -297,8 +288,8 @@ class ProcessFamily:
         base = {name: value for name, value in self._template.items() if name in ask.needs}  # the rest is not looked at
         if "CSName" in base:
             base["CSName"] = self._host.name()
-        rates = {name: make for name, make in self._rate_columns.items() if name in base}
-        idle = {name: make(IDLE) for name, make in rates.items()}
+        rates = [(name, make) for name, make in self._rate_columns.items() if name in base]
+        idle = {name: make(IDLE) for name, make in rates}
         found: list[Instance] = []
         for one in walk.processes.values():
             if not ask.wants(one.handle, False):
@@ -308,9 +299,13 @@ class ProcessFamily:
                 instance[name] = make(one)
             if change is not None:
                 used = change(one)
-                instance.update(idle if used is IDLE else _rated(rates, used))
-                if used is None:
-                    for name in rates:
+                if used is IDLE:
+                    instance.update(idle)
+                elif used is not None:
+                    for name, rate in rates:
+                        instance[name] = rate(used)
+                else:
+                    for name, _ in rates:
                         del instance[name]
             found.append(instance)
         return new, found
@@ -326,13 +321,9 @@ class ProcessFamily:
         return found
 
 
-def _rated(rates: dict[str, RateColumn], used: Change | None) -> Instance:
-    return {} if used is None else {name: make(used) for name, make in rates.items()}
-
-
 def _creation(boot: int, hz: int) -> Column:
     def date(one: Process) -> str | None:
-        started = boot + one.number(p.STARTTIME) // hz
+        started = boot + one.numbers[p.STARTTIME] // hz
         return cim_datetime(started * 1_000_000) if 0 <= started < _YEAR_10000 else None
 
     return date

@@ -6,17 +6,16 @@ The walk reads /proc/PID/stat only (proc(5)); other files of a process are read 
 from __future__ import annotations
 
 import os
+from operator import itemgetter
 from typing import NamedTuple
 
 from omi_queries.procfs import shown
 from omi_queries.scx.family import Counters
 from omi_queries.sources import Sources
 
-_FIELDS = 22  # of /proc/PID/stat after the command name, up to rss
-(
-    STATE, PPID, PGRP, SESSION, _TTY, _TPGID, _FLAGS, _MINFLT, _CMINFLT, MAJFLT, _CMAJFLT, UTIME, STIME, CUTIME, CSTIME,
-    PRIORITY, NICE, _THREADS, _ITREALVALUE, STARTTIME, VSIZE, RSS,
-) = range(_FIELDS)  # fmt: skip
+_FIELDS = 22  # of /proc/PID/stat from the state on, up to rss (proc(5): its fields 3 to 24)
+_pick = itemgetter(1, 2, 3, 9, 11, 12, 13, 14, 15, 16, 19, 20, 21)
+PPID, PGRP, SESSION, MAJFLT, UTIME, STIME, CUTIME, CSTIME, PRIORITY, NICE, STARTTIME, VSIZE, RSS = range(13)
 _STAT_SIZE = 1500  # 52 numbers of at most 20 digits and a name
 _CHUNK = 4096
 _FILE_LIMIT = 128 * 1024
@@ -24,29 +23,36 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
 
 
+Stat = tuple[bytes, bytes, tuple[int, ...]]
+"""What /proc/PID/stat says: the command raw, the state as one letter, and the numbers that are used."""
+
+
 class Process:
-    """One process: ``handle`` is its pid as text, ``command`` raw, ``fields`` those of stat from the state on."""
+    """One process: ``handle`` is its pid as text, ``raw`` its stat as read, the rest as in :class:`Stat`."""
 
-    __slots__ = ("_files", "command", "fields", "handle")
+    __slots__ = ("_files", "_uid", "command", "handle", "numbers", "raw", "state")
 
-    def __init__(self, handle: str, command: bytes, fields: list[bytes], files: Files) -> None:
+    def __init__(self, handle: str, raw: bytes, stat: Stat, files: Files) -> None:
         self.handle = handle
-        self.command = command
-        self.fields = fields
+        self.raw = raw
+        self.command, self.state, self.numbers = stat
         self._files = files
-
-    def number(self, index: int) -> int:
-        """A field of stat."""
-        return int(self.fields[index])
+        self._uid: int | None = None
 
     def name(self) -> str:
         """The command's name; of one that has ended and is not waited for, as ps(1) shows it."""
         name = shown(self.command)
-        return f"[{name}] <defunct>" if self.fields[STATE] == b"Z" else name
+        return f"[{name}] <defunct>" if self.state == b"Z" else name
 
     def file(self, name: str) -> bytes:
         """Another file of the process, b"" if it has gone or may not be read."""
         return self._files.read(self.handle, name)
+
+    def real_uid(self) -> int | None:
+        """The user it runs for. Read once: one that changes its user does so with a change of its stat."""
+        if self._uid is None:
+            self._uid = real_uid(self.file("status"))
+        return self._uid
 
     def link(self, name: str) -> str | None:
         """The target of one of the process's links, None if it has gone or may not be read."""
@@ -62,26 +68,33 @@ class Walk(NamedTuple):
 
     def counters(self) -> Counters:
         """(start, user time, system time, major faults) by handle; all but the last in clock ticks."""
-        rows = [(one.handle, one.fields) for one in self.processes.values()]
-        raw = {h: (int(f[STARTTIME]), int(f[UTIME]), int(f[STIME]), int(f[MAJFLT])) for h, f in rows}
-        return Counters(self.at, raw)
+        rows = [(one.handle, one.numbers) for one in self.processes.values()]
+        return Counters(self.at, {h: (n[STARTTIME], n[UTIME], n[STIME], n[MAJFLT]) for h, n in rows})
 
 
-def parse_stat(data: bytes) -> tuple[bytes, list[bytes]] | None:
-    """(command, fields from the state on) of a /proc/PID/stat; None if it is cut short or has no numbers.
+def parse_stat(data: bytes) -> Stat | None:
+    """A /proc/PID/stat; None if it is cut short or has no numbers.
 
     The command may hold anything, parentheses and line ends too: it ends at the last parenthesis.
     """
     head, found, tail = data.rpartition(b") ")
-    if not found:
-        return None
-    fields = tail.split(None, _FIELDS)[:_FIELDS]
     at = head.find(b"(")
-    if len(fields) < _FIELDS or at < 0 or len(tail.translate(None, b"0123456789- \n")) != 1:
-        return None  # the state is the only letter
-    if tail.count(b"-") != tail.count(b" -") or b"- " in tail or tail.endswith(b"-\n"):
+    if not found or at < 0 or b"_" in tail:  # int() takes 1_0 for a number
         return None
-    return head[at + 1 :], fields
+    fields = tail.split(None, _FIELDS)
+    if len(fields) < _FIELDS or len(fields[0]) != 1 or not fields[0].isalpha():
+        return None
+    try:
+        return head[at + 1 :], fields[0], tuple(map(int, _pick(fields)))
+    except ValueError:
+        return None
+
+
+def real_uid(status: bytes) -> int | None:
+    """The first number of the Uid line of /proc/PID/status."""
+    at = status.find(b"\nUid:")
+    fields = status[at + 5 : at + 80].split(None, 1) if at >= 0 else []
+    return int(fields[0]) if fields and fields[0].isdigit() and len(fields[0]) < 20 else None
 
 
 class Files:
@@ -169,6 +182,7 @@ class ProcessTable:
         files = self._files
         directory = files.begin()
         found: dict[str, Process] = {}
+        earlier = self._last.processes
         unreadable = 0
         for handle in sorted(filter(str.isdecimal, os.listdir(directory)), key=int):
             try:
@@ -181,11 +195,15 @@ class ProcessTable:
                 continue
             finally:
                 os.close(descriptor)
+            known = earlier.get(handle)
+            if known is not None and known.raw == data:  # most processes do nothing, most of the time
+                found[handle] = known
+                continue
             parsed = parse_stat(data)
             if parsed is None:
                 unreadable += 1
             else:
-                found[handle] = Process(handle, parsed[0], parsed[1], files)
+                found[handle] = Process(handle, data, parsed, files)
         notes = (f"/proc: stat of {unreadable} processes is unreadable",) if unreadable else ()
         return Walk(at, found, notes)
 

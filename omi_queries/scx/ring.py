@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from omi_queries.scx.family import Counters
 
+_ROUNDING = 1e-6  # seconds; a due time added up of floats may come out a little before its slot
+
 
 class Sample(NamedTuple):
     """``slot``: how many periods after the first sample; ``at``: seconds since boot."""
@@ -51,7 +53,7 @@ class Ring:
         taken = self._take()
         if not self.samples:
             self._origin = taken.at
-        slot = int((taken.at - self._origin) // self.period)
+        slot = int((taken.at - self._origin + _ROUNDING) // self.period)
         if self.samples and slot <= self.samples[-1].slot:
             return False
         self.samples.append(Sample(slot, taken.at, taken.raw))
@@ -81,6 +83,10 @@ class Ring:
             return None
         rows = [[one.slot, one.at, {name: list(row) for name, row in one.raw.items()}] for one in self.samples]
         return {"origin": self._origin, "samples": rows}
+
+    def fits(self, state: object, width: int, now: float) -> bool:
+        """Whether :meth:`restore` would take it."""
+        return bool(self.samples) or _checked(state, width, now) is not None
 
     def restore(self, state: object, width: int, now: float) -> bool:
         """Take over :meth:`state` of an earlier process, unless there are samples already (then True: they are

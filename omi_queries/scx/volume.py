@@ -23,6 +23,7 @@ _SPACE = frozenset(
         "TotalInodes", "FreeInodes",
     ]
 )  # fmt: skip
+_LAYOUT = ("TotalCylinders", "TotalHeads")
 _UINT32_MAX = (1 << 32) - 1
 _SECTOR = 512  # the unit of sizes in /sys/block, whatever the disk's own sectors are
 _HDIO_GETGEO = 0x0301  # linux/hdreg.h
@@ -100,6 +101,7 @@ class Volumes:
         self._space = space
         self._host = host
         self._template = template(classes.get(FILE_SYSTEM))
+        self._known: dict[str, tuple[object, Instance]] = {}
 
     def counters(self) -> Counters:
         return NOTHING
@@ -111,7 +113,16 @@ class Volumes:
         wanted = [one for one in layout.file_systems if ask.wants(one.name, False)]
         sizes = {} if _SPACE.isdisjoint(ask.needs) else self._space.get(ask, wanted)
         system = self._host.name()
-        return NOTHING, [self._instance(one, sizes.get(one.path), system) for one in wanted]
+        earlier, self._known = self._known, {}
+        found: list[Instance] = []
+        for one in wanted:
+            key = (one, sizes.get(one.path), system)
+            known = earlier.get(one.path)
+            if known is None or known[0] != key:  # most say the same again
+                known = (key, self._instance(*key))
+            self._known[one.path] = known
+            found.append(dict(known[1]))
+        return NOTHING, found
 
     def _instance(self, one: FileSystem, size: os.statvfs_result | None, system: str) -> Instance:
         plain = one.fstype in _PLAIN
@@ -179,5 +190,6 @@ class Drives:
         sector = text(f"{block}/queue/logical_block_size").strip()
         sector_size = int(sector) if sector.isdigit() and int(sector) else _SECTOR
         instance["MaxMediaSize"] = int(size) * _SECTOR
-        told = self._geometry(os.path.join(self._root, "dev", name)) if "TotalHeads" in ask.needs else None
+        asks = not ask.needs.isdisjoint(_LAYOUT)
+        told = self._geometry(os.path.join(self._root, "dev", name)) if asks else None
         instance.update(layout_values(int(size) * _SECTOR, sector_size, told))

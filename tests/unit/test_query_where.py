@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omi_queries import classes
-from omi_queries.binding import bind
+from omi_queries.binding import Bound, bind
 from omi_queries.condition import compile_condition
 from omi_queries.like import matches_like
 from omi_queries.query import parse
@@ -222,4 +222,143 @@ def test_like_patterns(pattern: str, text: str, answer: bool) -> None:
 
 
 def test_like_with_many_wildcards_ends() -> None:
+    """With a matcher that goes back for each wildcard these would take minutes."""
     assert not matches_like("%a" * 200 + "b", "a" * 300)
+    assert not matches_like("%" + "a" * 20000 + "b", "a" * 40000)
+    assert matches_like("%_" * 15000, "a" * 60000)
+    assert not matches_like("%[^b]" * 2000 + "b%c", "a" * 60000)
+
+
+@given(st.text("abAB%_[]^-", max_size=12), st.text("ab^-]", max_size=12))
+def test_like_agrees_with_its_definition(pattern: str, text: str) -> None:
+    assert matches_like(pattern, text) is like_by_definition(pattern, text)
+
+
+def like_by_definition(pattern: str, text: str) -> bool:
+    """Character by character, each % tried with every length."""
+    if not pattern:
+        return not text
+    head, rest = pattern[0], pattern[1:]
+    if head == "%":
+        if "[" in rest and not closed(rest):
+            return False
+        return any(like_by_definition(rest, text[n:]) for n in range(len(text) + 1))
+    if not closed(pattern):
+        return False
+    if head == "[":
+        end = rest.index("]")
+        body, rest = rest[:end], rest[end + 1 :]
+        if not text:
+            return False
+        return takes(body, text[0]) and like_by_definition(rest, text[1:])
+    return bool(text) and (head == "_" or head == text[0]) and like_by_definition(rest, text[1:])
+
+
+def closed(pattern: str) -> bool:
+    """Whether each set of the pattern has its end."""
+    at = pattern.find("[")
+    while at >= 0:
+        end = pattern.find("]", at)
+        if end < 0:
+            return False
+        at = pattern.find("[", end)
+    return True
+
+
+def takes(body: str, character: str) -> bool:
+    if body.startswith("^"):
+        return not takes_one(body[1:], character)
+    return takes_one(body, character)
+
+
+def takes_one(body: str, character: str) -> bool:
+    if not body:
+        return False
+    if len(body) > 2 and body[1] == "-":
+        return body[0] <= character <= body[2] or takes_one(body[3:], character)
+    return body[0] == character or takes_one(body[1:], character)
+
+
+@pytest.mark.parametrize("where", ["Name LIKE '{}'", "'{}' LIKE Name", "'{}' LIKE '%a%a%a'", "NOT 'x' LIKE '{}'"])
+def test_texts_of_like_are_bounded(where: str) -> None:
+    assert chosen(where.format("%" * 1024)) is not None
+    with pytest.raises(QueryError, match="longer than 1024 characters") as caught:
+        chosen(where.format("%a" * 10000))
+    assert caught.value.code == 15
+    assert caught.value.position is not None
+
+
+def test_like_with_null_is_neither_true_nor_false() -> None:
+    stands_for_null = "ElementName LIKE '%'"
+    assert chosen(stands_for_null) == []
+    assert chosen(f"NOT {stands_for_null}") == []
+    assert chosen("'x' LIKE '_'") == ["sda", "_Total", "sdb"]
+    assert chosen("Name LIKE Name") == ["sda", "_Total", "sdb"]
+
+
+_PROPERTIES = ["Name", "IsAggregate", "ReadsPerSecond", "AverageReadTime", "PercentBusyTime", "ElementName", "Nope"]
+_OPERANDS = [*_PROPERTIES, "name.Inner", "Name.A::B", "'sda'", '"5"', "'true'", "''", "5", "-1", "0.5", "TRUE", "NULL"]
+_OPERAND = st.sampled_from(_OPERANDS)
+_PREDICATE = st.one_of(
+    st.tuples(_OPERAND, st.sampled_from(["=", "<>", "!=", "<", "<=", ">", ">=", "LIKE"]), _OPERAND).map(" ".join),
+    _OPERAND.map(lambda name: f"{name} ISA CIM_Thing"),
+)
+_CONDITION = st.recursive(
+    _PREDICATE,
+    lambda inner: st.one_of(
+        inner.map("NOT {}".format),
+        inner.map("({})".format),
+        st.tuples(inner, st.sampled_from(["AND", "OR"]), inner).map(" ".join),
+    ),
+    max_leaves=10,
+)
+
+
+def bound_or_refused(query: str, dialect: str) -> tuple[Bound | None, QueryError | None]:
+    try:
+        return bind("root/scx", query, dialect), None
+    except QueryError as error:
+        return None, error
+
+
+@given(_CONDITION, st.sampled_from(["wql", "cql"]), st.sampled_from([DISK, "SCX_StatisticalInformation"]))
+def test_any_condition_is_answered_for_every_row_or_refused_with_a_place(text: str, dialect: str, name: str) -> None:
+    query = f"SELECT * FROM {name} WHERE {text}"
+    bound, error = bound_or_refused(query, dialect)
+    if error is not None:
+        assert error.code == 15
+        assert error.position is not None
+        assert 0 <= error.position <= len(query)
+        assert "\n" not in str(error)
+    for selection in bound.selections if bound is not None else ():
+        assert selection.matches is not None
+        for row in ROWS:
+            assert selection.matches(row) in (True, False, None)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 240, 251])
+def test_conditions_as_deep_as_the_limit_allows_are_answered(depth: int) -> None:
+    assert chosen("NOT " * depth + "Name='sda'") == (["sda"] if depth % 2 == 0 else ["_Total", "sdb"])
+    assert chosen("(" * 10000 + "Name='sda'" + ")" * 10000) == ["sda"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT " + "a," * 500_000 + "a FROM C",
+        "SELECT * FROM " + "C" * 1_000_000,
+        f"SELECT * FROM {DISK} WHERE " + "(" * 1_000_000,
+        f"SELECT * FROM {DISK} WHERE " + "NOT " * 250_000 + "Name=1",
+        f"SELECT * FROM {DISK} WHERE Name='" + "x" * 1_000_000 + "'",
+        f"SELECT * FROM {DISK} WHERE Name='" + "x" * 60_000 + "' AND Nope=1",
+        f"SELECT {'N' * 60_000} FROM {DISK}",
+        f"SELECT * FROM {'S' * 60_000}",
+        f"SELECT * FROM {DISK} WHERE {'N' * 60_000}=1",
+    ],
+)
+def test_a_megabyte_is_refused_in_one_short_line(text: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        bind("root/scx", text)
+    assert caught.value.code in (5, 15)
+    assert len(str(caught.value)) < 400
+    assert "\n" not in str(caught.value)

@@ -19,6 +19,8 @@ from omi_queries.scx.operating_system import limits, memory_values
 from omi_queries.scx.utmp import Logins, parse_utmp
 from omi_queries.scx.volume import Geometry, geometry_by_ioctl, interface_type, layout_values
 
+TREE = Path(__file__).parent.parent / "fixtures" / "proc" / "server" / "root"
+
 
 @pytest.mark.parametrize(
     ("microseconds", "offset", "text"),
@@ -157,6 +159,16 @@ def test_geometry_is_taken_only_if_it_accounts_for_the_size() -> None:
     assert layout_values(size, 512, None) == guessed
     assert geometry_by_ioctl("/dev/null") is None
     assert geometry_by_ioctl("/dev/no-such-disk") is None
+
+
+@pytest.mark.parametrize("selected", ["TotalCylinders", "TotalHeads", "TotalCylinders,TotalHeads,Name", "*"])
+def test_what_else_is_selected_does_not_change_the_geometry(selected: str) -> None:
+    """md0 of the fixture has 2,048,000 sectors of 512 bytes: 1,015 cylinders of 32 heads of 63 sectors, and a rest."""
+    backend = ProcfsBackend(str(TREE), geometry=lambda _path: Geometry(32, 63, 1015))
+    found = backend.open("root/scx", f"SELECT {selected} FROM SCX_DiskDrive WHERE DeviceID='md0'").read(1.0)
+    one = found.instances[0]
+    assert one.get("TotalCylinders", 1015) == 1015
+    assert one.get("TotalHeads", 32) == 32
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omi_queries.backends.procfs import ProcfsBackend
-from omi_queries.scx.process import arguments, priority, real_uid
-from omi_queries.scx.processes import parse_stat
+from omi_queries.scx.process import arguments, priority
+from omi_queries.scx.processes import parse_stat, real_uid
 from omi_queries.types import Reading
 
 TREE = Path(__file__).parent.parent / "fixtures" / "proc" / "server"
@@ -116,6 +116,21 @@ def test_page_size_and_hz_are_those_of_the_machine(root: Path) -> None:
     assert backend.open("root/scx", text).read(1.0).instances == [{"UserModeTime": 2000, "UsedMemory": 3200 * 64}]
 
 
+def test_a_process_that_changes_its_user_and_its_stat_is_read_anew(root: Path) -> None:
+    stream = ProcfsBackend(str(root), boottime=Clock(), hz=100).open("root/scx", "SELECT * FROM SCX_UnixProcess")
+    before = {one["Handle"]: one["RealUserID"] for one in stream.read(1.0).instances}
+    assert stream.read(2.0).instances == stream.read(1.0).instances
+    status, stat = root / "proc/300/status", root / "proc/300/stat"
+    status.write_text("Name:\tx\nUid:\t4711\t0\t0\t0\n")
+    head, _, tail = stat.read_text().rpartition(") ")
+    fields = tail.split(" ")
+    fields[7] = str(int(fields[7]) + 1)  # a page fault
+    stat.write_text(f"{head}) {' '.join(fields)}")
+    after = {one["Handle"]: one["RealUserID"] for one in stream.read(3.0).instances}
+    assert after == {**before, "300": 4711}
+    assert before["300"] != 4711
+
+
 def test_where_by_any_property(root: Path) -> None:
     text = "SELECT Handle FROM SCX_UnixProcess WHERE Name LIKE '%defunct%' OR ParentProcessID = '0'"
     assert [one["Handle"] for one in ask(root, text).instances] == ["1", "2", "301"]
@@ -152,11 +167,14 @@ def test_arguments_and_user() -> None:
 def test_any_stat_is_parsed_or_refused(data: bytes) -> None:
     found = parse_stat(data)
     if found is not None:
-        assert len(found[1]) == 22
-        assert all(isinstance(int(field), int) for field in found[1][1:])
+        _command, state, numbers = found
+        assert len(state) == 1
+        assert state.isalpha()
+        assert len(numbers) == 13
+        assert all(type(number) is int for number in numbers)
 
 
 @given(st.binary(max_size=64).filter(lambda b: b") " not in b), st.lists(st.integers(-(2**63), 2**64), min_size=21))
 def test_a_command_may_hold_anything(command: bytes, numbers: list[int]) -> None:
     line = b"1 (" + command + b") S " + b" ".join(b"%d" % n for n in numbers) + b"\n"
-    assert parse_stat(line) == (command, [b"S", *(b"%d" % n for n in numbers[:21])])
+    assert parse_stat(line) == (command, b"S", (*numbers[:3], numbers[8], *numbers[10:16], *numbers[18:21]))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from omi_queries import classes
 from omi_queries.backends.procfs import ProcfsBackend, ProcfsStream
 from omi_queries.scx.family import Counters
 from omi_queries.scx.ring import Ring
@@ -286,3 +287,38 @@ def test_ring_keeps_six_and_rows_that_come_later_have_their_own_time() -> None:
     assert b is not None
     assert (a.change, a.periods, b.change, b.periods, b.milliseconds) == ([3000], 5, [60], 1, 60000)
     assert ring.per_second(3000, 5) == 10
+
+
+@pytest.mark.parametrize("origin", [70246.22694054387, 0.1, 99999.9, 1e7 / 3])
+@pytest.mark.parametrize("period", [10, 60])
+def test_a_sample_is_taken_at_the_very_moment_it_is_due(origin: float, period: int) -> None:
+    now = origin
+    ring = Ring(period, 6, lambda: Counters(now, {"a": (int(now),)}))
+    assert ring.sample(now)
+    for slot in range(1, 3000):
+        due = ring.next_due()
+        assert due is not None
+        now = due
+        assert ring.sample(now), slot
+        assert ring.samples[-1].slot == slot
+
+
+def test_a_state_that_fits_some_classes_only_changes_nothing(machine: Machine) -> None:
+    text = "SELECT * FROM SCX_StatisticalInformation"
+    stream = machine.backend.open("root/scx", text)
+    stream.prime()
+    state = json.loads(json.dumps(stream.state()))
+    state["classes"][DISK]["samples"] = []
+    machine.backend = machine.new_backend()
+    assert machine.backend.open("root/scx", text).restore(state) is False
+    assert machine.backend.next_sample_due() is None
+
+
+@pytest.mark.parametrize("class_name", [CPU, RT, MEMORY, DISK, FS, PROCESS, PROCESS_STATISTICS])
+def test_every_rate_is_there_and_zero_until_the_second_sample(machine: Machine, class_name: str) -> None:
+    rates = {p.name for p in classes.get(class_name).properties.values() if p.rate}
+    reading = machine.all(class_name).read(1.0)
+    assert reading.instances
+    for found in reading.instances:
+        assert {name: found[name] for name in rates} == dict.fromkeys(rates, 0)
+    assert not reading.skipped
