@@ -15,8 +15,9 @@ from typing import Any
 class Target:
     """Where an event's rows go.
 
-    ``store`` is ``table`` (Azure table or its local stand-in) or ``local`` (in-memory table of the pipeline);
-    ``event`` the eventName; ``moniker`` the account ("" for local); ``full_name`` isFullName;
+    ``store`` is ``table`` (Azure table or its local stand-in), ``local`` (in-memory table of the pipeline),
+    ``jsonblob`` (block blobs, spec/mdsd.md 5.1) or ``file`` (a text file, 5.3; ``event`` is its path, relative to
+    /tmp); ``event`` the eventName; ``moniker`` the account ("" for local and file); ``full_name`` isFullName;
     ``per_nday`` whether the ten-day suffix is appended (not ``dontUsePerNDayTable``).
     """
 
@@ -69,8 +70,57 @@ class Derived:
 
 
 @dataclass(frozen=True)
+class Source:
+    """An in-memory table that the document declares: it is fed by the JSON inputs.
+
+    ``columns``: (name, type, mdstype) of its Schema in order, e.g. ``("Msg", "str", "mt:wstr")``; None for a dynamic
+    schema, whose messages bring their own.
+    """
+
+    name: str
+    columns: tuple[tuple[str, str, str], ...] | None = None
+
+
+@dataclass(frozen=True)
+class Route:
+    """One RouteEvent: every ``period`` seconds (at least 10) the rows of the table ``source`` go to ``target``."""
+
+    source: str
+    period: int
+    target: Target
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """An Event Hub: each row put into the in-memory table ``event`` is sent to ``url`` too.
+
+    ``url`` is a secret in clear text: the hub's https URL, with the parts of its SAS as the query.
+    """
+
+    event: str
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class OnBehalf:
+    """How the JSON blobs of ``event`` are named instead of the usual way (OnBehalf Config, spec/mdsd.md 5.1).
+
+    ``primary`` is the name of the field whose value begins the path, ``fields`` the names of the others in order,
+    each with its value in :attr:`Plan.obo`; ``period_name`` is the blob's own name, such as ``PT1H``, and
+    ``period_s`` its length in seconds.
+    """
+
+    event: str
+    primary: str
+    fields: tuple[str, ...]
+    period_name: str
+    period_s: int
+
+
+@dataclass(frozen=True)
 class Account:
-    """A credential. ``kind`` is ``key`` or ``sas``; ``secret`` is clear text, so a Plan is never logged or stored."""
+    """A credential. ``kind`` is ``key`` or ``sas`` (of an account or a service); ``secret`` is clear text, so a Plan
+    is never logged or stored. ``table_endpoint`` and ``blob_endpoint`` are whole URLs without a trailing slash."""
 
     moniker: str
     account: str
@@ -78,6 +128,7 @@ class Account:
     secret: str = field(repr=False)
     table_endpoint: str = ""
     default: bool = False
+    blob_endpoint: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +144,10 @@ class Options:
     ``omi_no_verification`` say how a CIM-XML server is reached; ``omicli_path`` is the command of a real OMI;
     ``rate_window`` is ``delta`` (rates between two samples) or ``scx`` (SCX's own sampler).
     ``omi_service`` and ``omi_service_tls``: ADDRESS:PORT where the emulated OMI service answers, "" for not at all.
+
+    Inputs: ``inputs_dir`` is the folder of the JSON sockets, "" for ``run`` in the state folder; ``inputs_tcp`` the
+    port on 127.0.0.1 of the static JSON input, 0 for none. ``json_blob_twice``: both mirrored copies of a metric row
+    go to JSON blobs, as mdsd did. ``http_proxy``: ``[http://][user:password@]host[:port]`` for storage traffic.
     """
 
     proc_root: str = "/"
@@ -110,6 +165,10 @@ class Options:
     rate_window: str = "delta"
     omi_service: str = ""
     omi_service_tls: str = ""
+    inputs_dir: str = ""
+    inputs_tcp: int = 0
+    json_blob_twice: bool = False
+    http_proxy: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -117,7 +176,10 @@ class Plan:
     """Everything that collector and uploader need of one document.
 
     ``identity``: (column, value) pairs in document order; ``partitions``: 1, 10 or 100 (eventVolume);
-    ``sources``: names of the in-memory tables that documents declare besides queries.
+    ``sources``: the in-memory tables that documents declare besides queries; ``obo``: (name, value) of each
+    OboDirectPartitionField, such as resourceId; ``identity_aliases``: the names of the identity columns that are
+    Tenant, Role and RoleInstance in JSON metrics; ``dupe_window_s``: for so many seconds a TAG of the static JSON
+    input is a duplicate.
     """
 
     namespace: str = ""
@@ -125,9 +187,15 @@ class Plan:
     partitions: int = 10
     identity: tuple[tuple[str, str], ...] = ()
     accounts: tuple[Account, ...] = ()
-    sources: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
     queries: tuple[Query, ...] = ()
     derived: tuple[Derived, ...] = ()
+    routes: tuple[Route, ...] = ()
+    publishers: tuple[Publisher, ...] = ()
+    obo: tuple[tuple[str, str], ...] = ()
+    on_behalf: tuple[OnBehalf, ...] = ()
+    identity_aliases: tuple[str, str, str] = ("Tenant", "Role", "RoleInstance")
+    dupe_window_s: int = 3600
     options: Options = field(default_factory=Options)
 
     def to_json(self) -> dict[str, Any]:
@@ -152,16 +220,35 @@ def _derived(value: dict[str, Any]) -> Derived:
     return Derived(value["source"], int(value["duration"]), _target(value["target"]), lad)
 
 
+def _source(value: dict[str, Any]) -> Source:
+    columns = value["columns"]
+    if columns is not None:
+        columns = tuple((str(name), str(kind), str(mds)) for name, kind, mds in columns)
+    return Source(value["name"], columns)
+
+
+def _on_behalf(value: dict[str, Any]) -> OnBehalf:
+    fields, period_s = tuple(value["fields"]), int(value["period_s"])
+    return OnBehalf(value["event"], value["primary"], fields, value["period_name"], period_s)
+
+
 def from_json(value: dict[str, Any]) -> Plan:
     """Rebuild a :class:`Plan` from :meth:`Plan.to_json` (KeyError or TypeError if it is something else)."""
+    tenant, role, instance = value["identity_aliases"]
     return Plan(
         namespace=value["namespace"],
         event_version=int(value["event_version"]),
         partitions=int(value["partitions"]),
         identity=tuple((str(k), str(v)) for k, v in value["identity"]),
         accounts=tuple(Account(**a) for a in value["accounts"]),
-        sources=tuple(value["sources"]),
+        sources=tuple(_source(s) for s in value["sources"]),
         queries=tuple(_query(q) for q in value["queries"]),
         derived=tuple(_derived(d) for d in value["derived"]),
+        routes=tuple(Route(r["source"], int(r["period"]), _target(r["target"])) for r in value["routes"]),
+        publishers=tuple(Publisher(**p) for p in value["publishers"]),
+        obo=tuple((str(k), str(v)) for k, v in value["obo"]),
+        on_behalf=tuple(_on_behalf(o) for o in value["on_behalf"]),
+        identity_aliases=(tenant, role, instance),
+        dupe_window_s=int(value["dupe_window_s"]),
         options=Options(**value["options"]),
     )

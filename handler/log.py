@@ -15,7 +15,7 @@ FILE = "extension.log"
 REDACTED = "REDACTED_SECRET"
 _OPEN_PROTECTED = frozenset(("storageaccountname", "storageaccountendpoint"))
 _SECRET_NAME = re.compile(r"key$|sas|secret|token|password|pwd|connectionstring|credential", re.IGNORECASE)
-_SECRET_VALUE = re.compile(r"[?&]?sig=|AccountKey=|SharedAccessKey=|://[^/@\s]+:[^/@\s]+@", re.IGNORECASE)
+_SECRET_VALUE = re.compile(r"[?&]?sig=|AccountKey=|SharedAccessKey=|(?:://|^)[^/@\s]+:[^/@\s]+@", re.IGNORECASE)
 _LONG = 200
 
 

@@ -1,15 +1,17 @@
-"""``lad config generate`` and ``lad config check``."""
+"""``lad config generate``, ``lad config check`` and ``lad config init``."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from extension.config import convert
+
 if TYPE_CHECKING:
+    from extension.config.document_report import Message
     from extension.config.machine import Machine
     from extension.config.problems import Problem, Problems
 
@@ -17,7 +19,12 @@ _MAX_BYTES = 16 * 1024 * 1024
 _GENERATE = """The document that the settings ask for goes to standard output, all problems to standard error.
 Exit code: 0 with warnings and notes at most, 1 with errors (the document is printed if there is one), 2 wrong usage."""
 _CHECK = """F is a settings file ({"public": ..., "protected": ...}, bare public settings, or a VM agent's N.settings)
-or an mdsd XML document. Exit code: 0 without errors, 1 with errors, 2 wrong usage."""
+or an mdsd XML document. Exit code: 0 without errors, 1 with errors, 2 wrong usage.
+With --mdsd-strict, F is a document: standard output is that of mdsd -v, and any message of mdsd gives 1."""
+
+
+_INIT = """The public settings of LAD 3.0 and 4.x with all 48 builtin counters, as the portal writes them, go to
+standard output. Fill in the placeholders (__NAME__) of both forms before use: account, resource id, account SAS."""
 
 
 class _InputError(Exception):
@@ -25,7 +32,7 @@ class _InputError(Exception):
 
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``config`` with its two commands; each sets ``run``: Namespace -> exit code."""
+    """Add ``config`` with its commands; each sets ``run``: Namespace -> exit code."""
     config = subparsers.add_parser("config", help="make the daemon's configuration from settings, or check either")
     commands = config.add_subparsers(title="commands", metavar="COMMAND", required=True)
     generate = commands.add_parser("generate", help="settings to mdsd XML", description=_GENERATE)
@@ -38,7 +45,14 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     check = commands.add_parser("check", help="name every problem of a file", description=_CHECK)
     check.add_argument("file", metavar="F", help="settings JSON or mdsd XML; - is standard input")
     check.add_argument("--json", action="store_true", help="problems as a JSON list on standard output")
+    check.add_argument("--mdsd-strict", action="store_true", help="judge a document as mdsd -v does")
     check.set_defaults(run=run_check)
+    init = commands.add_parser("init", help="settings to start from, with placeholders", description=_INIT)
+    forms = init.add_mutually_exclusive_group()
+    forms.add_argument("--protected", action="store_true", help="the protected settings instead")
+    forms.add_argument("--both", action="store_true", help="both, as one object with public and protected")
+    init.set_defaults(run=run_init)
+    convert.add_parser(commands)
 
 
 def _bytes(path: str) -> bytes:
@@ -56,20 +70,14 @@ def _bytes(path: str) -> bytes:
     return data
 
 
-def _json(data: bytes, path: str) -> object:
+def _json(data: bytes, path: str, root: str, problems: Problems) -> object:
+    from extension.config import jsontext
+
     name = "standard input" if path == "-" else path
     try:
-        value: object = json.loads(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as problem:
-        raise _InputError(f"error: {name}: is not UTF-8 (byte {problem.start}). Cure: save it as UTF-8") from None
-    except json.JSONDecodeError as problem:
-        where = f"line {problem.lineno} column {problem.colno}"
-        raise _InputError(f"error: {name} {where}: is not JSON: {problem.msg}. Cure: correct it there") from None
-    except (ValueError, RecursionError):
-        raise _InputError(
-            f"error: {name}: is not JSON that can be read: it nests too deeply or has a huge number"
-        ) from None
-    return value
+        return jsontext.parse(data, root, problems)
+    except jsontext.JsonError as problem:
+        raise _InputError(f"error: {name}{problem.where}: {problem}. Cure: {problem.cure}") from None
 
 
 def _machine(args: argparse.Namespace) -> Machine:
@@ -80,7 +88,7 @@ def _machine(args: argparse.Namespace) -> Machine:
         found = machine.found()
     uuid = found.vm_uuid if args.vm_uuid is None else args.vm_uuid
     deployment = found.deployment_id if args.deployment_id is None else args.deployment_id
-    return machine.Machine(uuid, deployment)
+    return machine.Machine(uuid, deployment, found.proxy)
 
 
 def _complain(problems: Iterable[Problem]) -> None:
@@ -93,7 +101,10 @@ def run_generate(args: argparse.Namespace) -> int:
     """``lad config generate``."""
     from extension.config import xmlsafe
     from extension.config.build import generate
+    from extension.config.problems import Problems
+    from extension.config.values import PROTECTED, PUBLIC
 
+    problems = Problems()
     if args.public == "-" and args.protected == "-":
         print("error: only one file can be standard input", file=sys.stderr)
         return 2
@@ -102,73 +113,46 @@ def run_generate(args: argparse.Namespace) -> int:
             print(f"error: {option} has characters that XML cannot carry", file=sys.stderr)
             return 2
     try:
-        public = _json(_bytes(args.public), args.public)
-        protected = {} if args.protected is None else _json(_bytes(args.protected), args.protected)
+        public = _json(_bytes(args.public), args.public, PUBLIC, problems)
+        protected: object = {}
+        if args.protected is not None:
+            protected = _json(_bytes(args.protected), args.protected, PROTECTED, problems)
     except _InputError as problem:
         print(problem, file=sys.stderr)
         return 1
     made = generate(public, protected, lad=args.lad, machine=_machine(args))
-    _complain(made.problems)
+    problems.extend(made.problems)
+    _complain(problems)
     if made.xml is not None:
         sys.stdout.buffer.write(made.xml)
         sys.stdout.flush()
     return 0 if made.ok else 1
 
 
-def _settings_of(value: object, problems: Problems) -> tuple[object, object, bool]:
-    """Public settings, protected settings, and whether the protected ones can be looked at, of any of three forms."""
-    if not isinstance(value, dict):
-        return value, {}, False
-    if "runtimeSettings" in value:
-        listed = value["runtimeSettings"]
-        first = listed[0] if isinstance(listed, list) and listed else None
-        handler = first.get("handlerSettings") if isinstance(first, dict) else None
-        if not isinstance(handler, dict):
-            problems.error(
-                "$.runtimeSettings[0].handlerSettings", "must be an object", "give a VM agent's settings file"
-            )
-            return {}, {}, False
-        protected = handler.get("protectedSettings")
-        if isinstance(protected, str):
-            problems.note(
-                "$.runtimeSettings[0].handlerSettings.protectedSettings", "is encrypted and is not looked at here"
-            )
-            return handler.get("publicSettings"), {}, False
-        return handler.get("publicSettings"), protected, protected is not None
-    for public_key, protected_key in (("public", "protected"), ("publicSettings", "protectedSettings")):
-        if public_key in value or protected_key in value:
-            return value.get(public_key), value.get(protected_key), protected_key in value
-    return value, {}, False
-
-
 def _check_settings(data: bytes, path: str, problems: Problems) -> None:
-    from extension.config import machine
+    from extension.config import lad23, machine, settings_file
     from extension.config.build import generate
-    from extension.config.values import PROTECTED
 
-    public, protected, whole = _settings_of(_json(data, path), problems)
+    protected_keys = (*lad23.PROTECTED_KEYS, "sinksConfig", "disableStorageAccount")
+    parts = settings_file.split(_json(data, path, "$", problems), protected_keys, problems)
     if problems.failed:
         return
-    made = generate(public, protected, machine=machine.found())
-    # Credentials that are not in the file are not a problem of the file.
-    problems.extend(p for p in made.problems if whole or not p.path.startswith(PROTECTED))
+    made = generate(parts.public, parts.protected, machine=machine.found())
+    problems.extend(settings_file.of_the_file(made.problems, parts))
 
 
-def _check_document(data: bytes, path: str, problems: Problems) -> None:
-    import socket
-    from datetime import datetime, timezone
+def _tell_as_mdsd(verdict: list[Message], problems: Problems, as_json: bool) -> int:
+    """What ``mdsd -v`` prints, on standard output; what only this program has noticed goes to standard error."""
+    from extension.config.document_check import rendered
 
-    from extension.config import document
-    from extension.config.resolve import resolve
-    from extension.config.secrets import decrypt_hex
-    from extension.plan import Options
-
-    read = document.read(data, "standard input" if path == "-" else path, problems)
-    if read is not None:
-        now = datetime.now(timezone.utc)
-        resolve(
-            read, Options(), socket.gethostname(), environ=os.environ, decrypt=decrypt_hex, now=now, problems=problems
-        )
+    if as_json:
+        print(json.dumps([p.to_json() for p in problems], indent=1))
+    else:
+        sys.stdout.buffer.write(rendered(verdict).encode("utf-8", "backslashreplace"))
+        sys.stdout.flush()
+        told = {message.text for message in verdict}
+        _complain(p for p in problems if p.message not in told)
+    return 1 if verdict else 0
 
 
 def run_check(args: argparse.Namespace) -> int:
@@ -176,11 +160,16 @@ def run_check(args: argparse.Namespace) -> int:
     from extension.config import xmlsafe
     from extension.config.problems import Problems
 
-    problems = Problems()
+    problems, name = Problems(), "standard input" if args.file == "-" else args.file
     try:
         data = _bytes(args.file)
-        if xmlsafe.looks_like_xml(data):
-            _check_document(data, args.file, problems)
+        empty_document = not data.strip() and name.endswith(".xml")
+        if args.mdsd_strict or empty_document or xmlsafe.looks_like_xml(data):
+            from extension.config import document_check
+
+            verdict = document_check.check(data, name, problems)
+            if args.mdsd_strict:
+                return _tell_as_mdsd(verdict, problems, args.json)
         else:
             _check_settings(data, args.file, problems)
     except _InputError as problem:
@@ -201,3 +190,16 @@ def run_check(args: argparse.Namespace) -> int:
         sys.stdout.buffer.write(f"{args.file}: {told}\n".encode("utf-8", "backslashreplace"))
         sys.stdout.flush()
     return 1 if problems.failed else 0
+
+
+def run_init(args: argparse.Namespace) -> int:
+    """``lad config init``."""
+    from extension.config import defaults
+
+    chosen: dict[str, object] = defaults.public_settings()
+    if args.protected:
+        chosen = defaults.protected_settings()
+    elif args.both:
+        chosen = {"public": chosen, "protected": defaults.protected_settings()}
+    print(json.dumps(chosen, indent=2))
+    return 0

@@ -1,305 +1,228 @@
 """Reader of mdsd documents: one pass in document order, because an element may only refer to what precedes it.
 
 Grammar and severities: spec/mdsd.md 1 and 8; mdsd's Fatal and Error are errors, Warning is a warning, Info a note.
-Where mdsd crashed (eventVolume, scale factors) there is a warning with a default, or an error.
+Where mdsd crashed (eventVolume, numbers that are none) there is an error.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterable
+import os
+import stat
+from collections.abc import Callable, Mapping
 
 from lxml import etree
 
-from extension.config import durations, grammar, xmlsafe
-from extension.config.document_model import (
-    PRIORITIES,
-    STORES,
-    DerivedElement,
-    Document,
-    LadQueryElement,
-    QueryElement,
-    RouteElement,
-    Store,
-    UnpivotElement,
-)
-from extension.config.document_parts import Accounts, Management, Schemas, positive
+from extension.config import document_unrun, grammar, xmlsafe
+from extension.config.document_events import Events
+from extension.config.document_management import Management
+from extension.config.document_model import Document, Place
+from extension.config.document_parts import Accounts, Schemas, whole
+from extension.config.document_report import Message, Report
+from extension.config.document_streams import Streams
+from extension.config.document_text import unescaped
 from extension.config.problems import Problems
 
-MIN_ROUTE_PERIOD = 10
-_AMPERSANDS = re.compile(r"&(?:(?:amp|#38);)+")
-_LAST_ESCAPES = (("&lt;", "<"), ("&gt;", ">"), ("&apos;", "'"), ("&#39;", "'"), ("&quot;", '"'))
+__all__ = ["MAX_FILES", "Load", "load_file", "read", "unescaped"]
+
+Load = Callable[[str], bytes]
+"""Path of an imported file -> its bytes; OSError if there are none."""
+MAX_FILES = 64
+"""Files that one document may import, directly or not."""
 
 
-def read(xml: bytes, path: str, problems: Problems) -> Document | None:
-    """The document in ``xml``; ``path`` is what problems call it. None if it is no mdsd document at all."""
-    try:
-        root = xmlsafe.parse(xml)
-    except xmlsafe.XmlError as problem:
-        problems.error(problem.at(path), str(problem), problem.cure)
-        return None
-    if xmlsafe.local_name(root) != "MonitoringManagement":
-        problems.error(
-            f"{path} line {xmlsafe.line_of(root)}",
-            f"the root element is <{xmlsafe.local_name(root)}>, not <MonitoringManagement>",
-            "give an mdsd document",
-        )
-        return None
-    if root.tag != "MonitoringManagement":
-        problems.error(
-            f"{path} line {xmlsafe.line_of(root)}", "the document has an XML namespace", "remove the xmlns attribute"
-        )
-        return None
-    grammar.check(root, path, problems)
-    return _Reader(path, problems).document(root)
+def load_file(path: str) -> bytes:
+    """The bytes of a regular file, of a larger one as many as are enough to see that it is too large."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as f:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(None, "Not a regular file")
+        return f.read(xmlsafe.MAX_BYTES + 1)
 
 
-def unescaped(text: str) -> str:
-    """A cqlQuery that was escaped more than once, as mdsd undoes it: ampersands until stable, then the others."""
-    text = _AMPERSANDS.sub("&", text)
-    for escape, plain in _LAST_ESCAPES:
-        text = text.replace(escape, plain)
-    return text
+def read(
+    xml: bytes,
+    path: str,
+    problems: Problems,
+    *,
+    load: Load = load_file,
+    environ: Mapping[str, str] = os.environ,
+    verdict: list[Message] | None = None,
+) -> Document | None:
+    """The document in ``xml``; ``path`` is what problems call it, and imports are looked up beside it.
+
+    None if it is no mdsd document at all. ``verdict`` receives the messages that mdsd itself would have.
+    """
+    reader = _Reader(Report(path, problems, verdict), load, environ)
+    return reader.document(xml)
 
 
 class _Reader:
-    """What has been read so far; ``tables`` are the in-memory tables that exist at this point of the document."""
+    """The sections of a document and of the files that it imports."""
 
-    def __init__(self, path: str, problems: Problems) -> None:
-        self._path = path
-        self._problems = problems
-        self._accounts = Accounts(path, problems)
-        self._management = Management(path, problems)
-        self._schemas = Schemas(path, problems)
-        self._tables: set[str] = set()
-        self._queries: list[QueryElement] = []
-        self._routes: list[RouteElement] = []
-        self._derived: list[DerivedElement] = []
+    def __init__(self, report: Report, load: Load, environ: Mapping[str, str]) -> None:
+        self._report = report
+        self._load = load
+        self._environ = environ
+        self._open: list[str] = []
+        self._files = 0
+        self._bytes = 0
+        self._accounts = Accounts(report)
+        self._management = Management(report)
+        self._schemas = Schemas(report)
+        self._streams = Streams(report, self._management)
+        self._events = Events(report, self._accounts, self._schemas, self._streams)
+        self._extensions = document_unrun.Extensions(report)
 
-    def _at(self, element: etree._Element) -> str:
-        return f"{self._path} line {xmlsafe.line_of(element)}"
-
-    def document(self, root: etree._Element) -> Document:
-        """Read all sections in their order."""
-        at = self._at(root)
+    def document(self, xml: bytes) -> Document | None:
+        """The whole document."""
+        path = self._report.file
+        try:
+            opened = xmlsafe.parse_open(xml)
+        except xmlsafe.XmlError as problem:
+            self._report.error(Place(path, problem.line), str(problem), problem.cure)
+            return None
+        root = opened.root
+        if root is None:
+            self._report.beyond(
+                Place(path), "the document has no elements, which mdsd takes for valid", "give a document"
+            )
+            return Document(path)
+        if not self._is_document(root):
+            return None
         if root.get("version") != "1.0":
-            self._problems.error(at, "version must be 1.0", 'write version="1.0"', root.get("version") or "")
-        version = positive(root, "eventVersion", at, self._problems, 1)
-        for section in xmlsafe.children(root):
-            name = xmlsafe.local_name(section)
-            if name == "Imports":
-                self._imports(section)
-            elif name == "Accounts":
-                self._accounts.read(section)
-            elif name == "Management":
-                self._management.read(section)
-            elif name == "Schemas":
-                self._schemas.read(section)
-            elif name == "Sources":
-                self._tables.update(self._schemas.sources(section))
-            elif name == "Events":
-                self._events(section)
+            self._report.fatal(root, "version must be 1.0", 'write version="1.0"', root.get("version") or "")
+        version = whole(root, "eventVersion", self._report, 1)
+        self._bytes = len(xml)
+        self._open.append(os.path.realpath(path))
+        self._sections(opened)
         self._management.finish(root)
+        publishers = []
+        if root not in opened.unfinished:
+            known = {name: sorted(monikers) for name, monikers in self._events.tables.items()}
+            publishers = self._streams.publishers(known, self._events.names)
         return Document(
-            self._path,
+            path,
             root.get("namespace") or "",
-            version,
+            max(version, 1),
             self._management.event_volume,
-            self._management.identity_type,
             tuple(self._management.identity.values()),
             tuple(self._accounts.found.values()),
-            tuple(self._schemas.source_names),
-            tuple(self._queries),
-            tuple(self._routes),
-            tuple(self._derived),
-            tuple(self._management.obo),
+            tuple(self._schemas.sources.values()),
+            tuple(self._events.queries),
+            tuple(self._events.routes),
+            tuple(self._events.derived),
+            tuple(self._management.obo.items()),
+            tuple(publishers),
+            tuple(self._streams.on_behalf.values()),
+            self._management.aliases,
+            self._management.dupe_window_s,
         )
 
-    def _imports(self, section: etree._Element) -> None:
-        for element in section.findall("Import"):
-            self._problems.error(
-                self._at(element),
-                "Import is not supported by this version",
-                "put the imported elements into this document",
-                element.get("file") or "",
+    def _is_document(self, root: etree._Element) -> bool:
+        """Whether the root is right; XML namespaces, which mdsd does not know, are taken away."""
+        name = xmlsafe.local_name(root)
+        if name != "MonitoringManagement":
+            self._report.error(
+                root, f"the root element is <{name}>, not <MonitoringManagement>", "give an mdsd document"
             )
-
-    def _events(self, section: etree._Element) -> None:
-        for group in xmlsafe.children(section):
-            name = xmlsafe.local_name(group)
-            if name == "OMI":
-                for element in group.findall("OMIQuery"):
-                    self._omi_query(element)
-            elif name == "MdsdEvents":
-                for element in group.findall("MdsdEventSource"):
-                    self._event_source(element)
-            elif name == "DerivedEvents":
-                for element in group.findall("DerivedEvent"):
-                    self._derived_event(element)
-
-    def _required(self, element: etree._Element, *names: str) -> bool:
-        """Whether the attributes are there and not empty; each that is not is an error."""
-        missing = [name for name in names if not element.get(name)]
-        for name in missing:
-            self._problems.error(
-                self._at(element), f"<{element.tag}> needs the attribute {name}", f"give {name} a value"
-            )
-        return not missing
-
-    def _store(self, element: etree._Element) -> Store | None:
-        """Target of an event: name, store type and account."""
-        at = self._at(element)
-        event = element.get("eventName") or ""
-        usable = self._required(element, "eventName")
-        if " " in event:
-            self._problems.error(at, "eventName must not have blanks", "remove the blanks", event)
-            usable = False
-        given = element.get("storeType") or "central"
-        kind = STORES.get(given.lower(), "")
-        if not kind:
-            near = self._problems.nearest(given, ("Central", "Local", "JsonBlob", "File", "XTable"))
-            self._problems.error(at, "unknown storeType", f"did you mean {near}?" if near else "use Central", given)
-            return None
-        if kind not in ("table", "local"):
-            self._problems.warning(at, f"storeType {given} is not served by this version: the event gives no rows")
-        if kind == "jsonblob" and "resourceId" not in dict(self._management.obo):
-            self._problems.error(
-                at, "JsonBlob needs a resourceId", "add OboDirectPartitionField resourceId to Management"
-            )
-        moniker = element.get("account") or ""
-        if kind in ("table", "jsonblob") and not self._accounts.usable(moniker, at):
-            usable = False
-        full_name, per_nday = _true(element, "isFullName"), not _true(element, "dontUsePerNDayTable")
-        return Store(kind, event, moniker, full_name, per_nday) if usable else None
-
-    def _priority(self, element: etree._Element) -> int:
-        given = element.get("priority")
-        if not given:
-            return PRIORITIES["default"]
-        if given.lower() not in PRIORITIES:
-            self._problems.warning(
-                self._at(element), "unknown priority, Normal is used", "use High, Normal or Low", given
-            )
-        return PRIORITIES.get(given.lower(), PRIORITIES["default"])
-
-    def _omi_query(self, element: etree._Element) -> None:
-        at = self._at(element)
-        store = self._store(element)
-        usable = self._required(element, "omiNamespace", "cqlQuery")
-        rate = positive(element, "sampleRateInSeconds", at, self._problems, self._priority(element))
-        unpivots = element.findall("Unpivot")
-        unpivot = self._unpivot(unpivots[0]) if unpivots else None
-        if store is None or not usable or (unpivots and unpivot is None):
-            return
-        if store.kind == "local":
-            if store.event in self._schemas.source_names:
-                self._problems.error(
-                    at, f"eventName {store.event} is already the name of a Source", "choose another name"
+            return False
+        if root.nsmap:
+            self._report.warning(root, "the document has an XML namespace, which is ignored", "remove xmlns")
+        for element in root.iter(etree.Element):
+            if element.prefix:
+                self._report.error(
+                    element,
+                    f"mdsd knows no element <{element.prefix}:{xmlsafe.local_name(element)}>",
+                    "remove the prefix",
                 )
-            self._tables.add(store.event)
-        if rate > 0:
-            text = unescaped(element.get("cqlQuery") or "")
-            namespace = element.get("omiNamespace") or ""
-            self._queries.append(QueryElement(namespace, text, rate, store, unpivot, xmlsafe.line_of(element)))
+            if "}" in element.tag:
+                element.tag = xmlsafe.local_name(element)
+        return True
 
-    def _unpivot(self, element: etree._Element) -> UnpivotElement | None:
-        usable = self._required(element, "columnName", "columnValue", "columns")
-        maps: dict[str, tuple[str, str, float]] = {}
-        for mapped in element.findall("MapName"):
-            if not self._required(mapped, "name"):
-                usable = False
-                continue
-            name = mapped.get("name") or ""
-            factor = self._scale(mapped, "scaleUp") / (self._scale(mapped, "scaleDown") or 1.0)
-            new_name = "".join((mapped.text or "").splitlines()).strip() or name
-            if name in maps:
-                self._problems.warning(self._at(mapped), f"{name} is mapped twice, the first MapName counts")
-            maps.setdefault(name, (name, new_name, factor))
-        columns = tuple(c for c in re.split(r"[,\s]+", element.get("columns") or "") if c)
-        if not usable:
-            return None
-        return UnpivotElement(
-            element.get("columnName") or "", element.get("columnValue") or "", columns, tuple(maps.values())
-        )
+    def _sections(self, opened: xmlsafe.Opened) -> None:
+        """All sections of one file, in their order."""
+        root, report = opened.root, self._report
+        if root is None:
+            return
+        if opened.joined:
+            report.error(
+                Place(report.file, opened.joined),
+                "malformed XML once line ends are dropped, as mdsd does",
+                "begin the line with a blank",
+            )
+        if opened.unfinished:
+            report.beyond(
+                opened.unfinished[-1],
+                f"the document ends within <{xmlsafe.local_name(opened.unfinished[-1])}>: something may be missing",
+                "check that the file is whole",
+            )
+        grammar.check(root, report)
+        unfinished = frozenset(opened.unfinished)
+        for section in xmlsafe.children(root):
+            self._section(section, unfinished)
 
-    def _scale(self, element: etree._Element, name: str) -> float:
-        given = element.get(name)
-        if given is None:
-            return 1.0
+    def _section(self, section: etree._Element, unfinished: frozenset[etree._Element]) -> None:
+        name = xmlsafe.local_name(section)
+        if name == "Imports":
+            for element in section.findall("Import"):
+                self._import(element)
+        elif name == "Accounts":
+            self._accounts.read(section)
+        elif name == "Management":
+            self._management.read(section, self._events.any)
+        elif name == "Schemas":
+            self._schemas.read(section)
+        elif name == "EnvelopeSchema":
+            document_unrun.envelope(section, self._environ, self._report)
+        elif name == "Sources":
+            self._schemas.read_sources(section, self._accounts)
+            self._events.add_sources()
+        elif name == "ServiceBusAccountInfos":
+            self._streams.read_accounts(section)
+        elif name == "EventStreamingAnnotations":
+            self._streams.read_annotations(section)
+        elif name == "Events":
+            self._events.read(section, unfinished)
+            for group in section.findall("Extensions"):
+                self._extensions.read(group)
+            for group in section.findall("EtwProviders"):
+                document_unrun.providers(group, self._report)
+
+    def _import(self, element: etree._Element) -> None:
+        """Another file, read in place."""
+        report = self._report
+        if not report.required(element, "file"):
+            return
+        path = os.path.join(os.path.dirname(report.file), element.get("file") or "")
+        self._files += 1
+        if self._files > MAX_FILES:
+            report.error(element, f"more than {MAX_FILES} imports", "import each file once", path)
+            return
         try:
-            value = float(given)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value) or (name == "scaleDown" and value == 0):
-            self._problems.error(
-                self._at(element), f"{name} must be a number", 'write a number such as "1048576"', given
-            )
-            return 1.0
-        return value
+            real = os.path.realpath(path)
+            if real in self._open:
+                report.error(element, "the imported file imports itself", "remove the Import", path)
+                return
+            data = self._load(path)
+        except (OSError, ValueError) as problem:
+            reason = (problem.strerror if isinstance(problem, OSError) else None) or "the path is not usable"
+            report.error(element, f"the imported file cannot be read: {reason}", "check the path", path)
+            return
+        self._bytes += len(data)
+        if self._bytes > xmlsafe.MAX_BYTES:
+            report.error(element, f"the imports have more than {xmlsafe.MAX_BYTES} bytes", "import less", path)
+            return
+        outer, report.file = report.file, path
+        self._open.append(real)
+        self._imported(data)
+        self._open.pop()
+        report.file = outer
 
-    def _event_source(self, element: etree._Element) -> None:
-        source = element.get("source") or ""
-        known = self._required(element, "source")
-        if known and source not in self._schemas.source_names:
-            self._unknown_table(element, "source", source, self._schemas.source_names)
-        for route in element.findall("RouteEvent"):
-            at = self._at(route)
-            period = self._priority(route)
-            given = route.get("duration")
-            if given is not None:
-                seconds = durations.mdsd_seconds(given)
-                if seconds is None:
-                    self._problems.error(at, "duration is no ISO 8601 duration", "write PT1M (the T is needed)", given)
-                elif seconds < MIN_ROUTE_PERIOD:
-                    self._problems.warning(
-                        at, f"duration is below {MIN_ROUTE_PERIOD} s, which is used instead", value=given
-                    )
-                period = max(seconds or period, MIN_ROUTE_PERIOD)
-            store = self._store(route)
-            if store is not None and store.kind == "local":
-                self._tables.add(store.event)
-            if store is not None:
-                self._routes.append(RouteElement(source, store, period, xmlsafe.line_of(route)))
-
-    def _unknown_table(self, element: etree._Element, attribute: str, name: str, known: Iterable[str]) -> None:
-        near = self._problems.nearest(name, known)
-        self._problems.error(
-            self._at(element),
-            f"{attribute} {name} is not defined before this element",
-            f"did you mean {near}?" if near else "define it earlier in the document",
-        )
-
-    def _derived_event(self, element: etree._Element) -> None:
-        at = self._at(element)
-        store = self._store(element)
-        usable = self._required(element, "source", "duration")
-        self._priority(element)
-        source = element.get("source") or ""
-        if source and source not in self._tables:
-            self._unknown_table(element, "source", source, self._tables)
-            usable = False
-        given = element.get("duration") or ""
-        seconds = durations.mdsd_seconds(given)
-        if given and not seconds:
-            self._problems.error(at, "duration is no ISO 8601 duration", "write PT1M or PT1H (the T is needed)", given)
-            usable = False
-        queries = element.findall("LADQuery")
-        lad = None
-        if queries:
-            first = queries[0]
-            usable = self._required(first, "columnName", "columnValue", "partitionKey") and usable
-            lad = LadQueryElement(
-                first.get("columnName") or "",
-                first.get("columnValue") or "",
-                first.get("partitionKey") or "",
-                first.get("instanceID") or "",
-            )
-        if store is not None and store.kind == "local":
-            self._tables.add(store.event)
-        if store is not None and usable and seconds:
-            self._derived.append(DerivedElement(source, seconds, store, lad, xmlsafe.line_of(element)))
-
-
-def _true(element: etree._Element, name: str) -> bool:
-    return (element.get(name) or "").lower() in ("true", "1")
+    def _imported(self, data: bytes) -> None:
+        try:
+            opened = xmlsafe.parse_open(data)
+        except xmlsafe.XmlError as problem:
+            self._report.error(Place(self._report.file, problem.line), str(problem), problem.cure)
+            return
+        if opened.root is not None and self._is_document(opened.root):
+            self._sections(opened)

@@ -1,8 +1,9 @@
-"""An mdsd document as plain data (spec/mdsd.md 1.2). ``line`` is where each element stands."""
+"""An mdsd document as plain data (spec/mdsd.md 1.2). ``at`` is where each element stands."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 VOLUMES = {"Small": 1, "small": 1, "Medium": 10, "medium": 10, "Large": 100, "large": 100}
 STORES = {
@@ -14,8 +15,18 @@ STORES = {
     "file": "file",
     "appinsights": "appinsights",
 }
-"""storeType (lower case) -> kind of store; only ``table`` and ``local`` are run."""
+"""storeType (lower case) -> kind of store; all but ``appinsights`` are run."""
 PRIORITIES = {"high": 60, "medium": 300, "normal": 300, "default": 300, "low": 900}
+
+
+class Place(NamedTuple):
+    """A file (imports have their own) and the line in it, 0 where none is known; as text the path of a problem."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file} line {self.line}" if self.line else self.file
 
 
 @dataclass(frozen=True)
@@ -29,18 +40,22 @@ class AccountElement:
     decrypt_key_path: str
     table_endpoint: str
     default: bool
-    line: int
+    at: Place
+    blob_endpoint: str = ""
 
 
 @dataclass(frozen=True)
 class IdentityElement:
-    """IdentityComponent: exactly one of a text, an environment variable or the host name."""
+    """IdentityComponent: exactly one of a text, an environment variable or the host name.
+
+    A variable that the environment lacks gives no column.
+    """
 
     name: str
     text: str
     variable: str
     computer_name: bool
-    line: int
+    at: Place
 
 
 @dataclass(frozen=True)
@@ -73,7 +88,7 @@ class QueryElement:
     rate: int
     store: Store
     unpivot: UnpivotElement | None
-    line: int
+    at: Place
 
 
 @dataclass(frozen=True)
@@ -83,7 +98,7 @@ class RouteElement:
     source: str
     store: Store
     period: int
-    line: int
+    at: Place
 
 
 @dataclass(frozen=True)
@@ -104,7 +119,38 @@ class DerivedElement:
     duration: int
     store: Store
     lad: LadQueryElement | None
-    line: int
+    at: Place
+
+
+@dataclass(frozen=True)
+class SourceElement:
+    """Source; ``columns`` holds (name, type, mdstype) of its schema, None for a dynamic one."""
+
+    name: str
+    columns: tuple[tuple[str, str, str], ...] | None
+    at: Place
+
+
+@dataclass(frozen=True)
+class PublisherElement:
+    """EventPublisher of the in-memory table ``event``; ``key`` is a URL with a SAS, or hex of DER CMS."""
+
+    event: str
+    key: str = field(repr=False)
+    decrypt_key_path: str
+    at: Place
+
+
+@dataclass(frozen=True)
+class OnBehalfElement:
+    """OnBehalf Config of ``event``; ``period_name`` is the timePeriods as written, ``period_s`` its seconds."""
+
+    event: str
+    primary: str
+    fields: tuple[str, ...]
+    period_name: str
+    period_s: int
+    at: Place
 
 
 @dataclass(frozen=True)
@@ -115,11 +161,14 @@ class Document:
     namespace: str = ""
     event_version: int = 1
     event_volume: str = "Medium"
-    identity_type: str = ""
     identity: tuple[IdentityElement, ...] = ()
     accounts: tuple[AccountElement, ...] = ()
-    sources: tuple[str, ...] = ()
+    sources: tuple[SourceElement, ...] = ()
     queries: tuple[QueryElement, ...] = ()
     routes: tuple[RouteElement, ...] = ()
     derived: tuple[DerivedElement, ...] = ()
     obo: tuple[tuple[str, str], ...] = ()
+    publishers: tuple[PublisherElement, ...] = ()
+    on_behalf: tuple[OnBehalfElement, ...] = ()
+    identity_aliases: tuple[str, str, str] = ("Tenant", "Role", "RoleInstance")
+    dupe_window_s: int = 3600

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_MDSD = re.compile(r"P(?:(\d{1,9})D)?T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})(?:\.\d*)?S)?", re.ASCII)
+_MDSD = re.compile(r"P(?:(\d{1,9})D)?T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})(?:.\d+)?S)?", re.ASCII)
 _DAYS = re.compile(r"P(\d{1,9})D", re.ASCII)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from extension.config import xmlsafe
-from extension.config.problems import Problems
+from extension.config.document_report import Report
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Rule:
     """One element: its attributes, its children, whether text may stand in it.
 
     ``strict``: an unknown attribute is an error, not a warning. ``anything``: neither attributes nor children are
-    looked at. ``later``: the element is accepted, but not run by this version. ``ignored``: mdsd ignores it.
+    looked at. ``later``: the element is accepted, but not run here. ``ignored``: mdsd ignores it, with a message.
     """
 
     attributes: frozenset[str] = frozenset()
@@ -42,7 +42,15 @@ def _rule(
 
 
 _ACCOUNT = "moniker account key decryptKeyPath isDefault tableEndpoint blobEndpoint appInsightsKey"
-_TARGET = "eventName account storeType priority duration dontUsePerNDayTable"
+_TARGET = "eventName account storeType priority dontUsePerNDayTable"
+_THROTTLES = (
+    "cpuPercentUsage cpuThrottling memoryLimitInMB memoryThrottling ioReadLimitInKBPerSecond ioReadThrottling"
+    " ioWriteLimitInKBPerSecond ioWriteThrottling"
+)
+_ON_BEHALF = (
+    "onBehalfFields containerSuffix primaryPartitionField partitionFields onBehalfReplaceFields excludeFields"
+    " timePeriods priority"
+)
 
 RULES: dict[str, Rule] = {
     "MonitoringManagement": _rule(
@@ -64,69 +72,85 @@ RULES: dict[str, Rule] = {
     "Schema": _rule("name", "Column"),
     "Column": _rule("name type mdstype"),
     "EnvelopeSchema": _rule("", "Field Extension", later=True),
+    "EnvelopeSchema/Extension": _rule("name", "Field", strict=True),
     "Field": _rule("name envariable useComputerName", text=True, strict=True),
     "Sources": _rule("", "Source"),
     "Source": _rule("name schema dynamic_schema"),
     "Events": _rule("", "HeartBeats OMI MdsdEvents DerivedEvents Extensions EtwProviders"),
-    "HeartBeats": _rule(anything=True, ignored=True),
+    "HeartBeats": _rule("", "HeartBeat"),
+    "HeartBeat": _rule(anything=True, ignored=True),
     "OMI": _rule("", "OMIQuery"),
     "OMIQuery": _rule(f"{_TARGET} omiNamespace cqlQuery sampleRateInSeconds", "Unpivot"),
     "Unpivot": _rule("columnName columnValue columns", "MapName"),
     "MapName": _rule("name scaleUp scaleDown", text=True),
     "MdsdEvents": _rule("", "MdsdEventSource"),
     "MdsdEventSource": _rule("source", "RouteEvent"),
-    "RouteEvent": _rule(_TARGET, "Filter"),
+    "RouteEvent": _rule(f"{_TARGET} duration", "Filter"),
     "Filter": _rule(anything=True, ignored=True),
     "DerivedEvents": _rule("", "DerivedEvent"),
-    "DerivedEvent": _rule(f"{_TARGET} source isFullName", "LADQuery"),
+    "DerivedEvent": _rule(f"{_TARGET} duration source isFullName", "LADQuery"),
     "LADQuery": _rule("columnName columnValue partitionKey instanceID"),
-    "EtwProviders": _rule(anything=True, later=True),
-    "Extensions": _rule(anything=True, later=True),
-    "ServiceBusAccountInfos": _rule(anything=True, later=True),
-    "EventStreamingAnnotations": _rule(anything=True, later=True),
+    "EtwProviders": _rule("", "EtwProvider"),
+    "EtwProvider": _rule("guid format priority storeType", "Event", later=True),
+    "Event": _rule(f"{_TARGET} duration id"),
+    "Extensions": _rule("", "Extension"),
+    "Extension": _rule("extensionName", "CommandLine Body AlternativeExtensionLocation ResourceUsage", later=True),
+    "CommandLine": _rule(text=True),
+    "Body": _rule(text=True),
+    "AlternativeExtensionLocation": _rule(text=True),
+    "ResourceUsage": _rule(_THROTTLES),
+    "ServiceBusAccountInfos": _rule("", "ServiceBusAccountInfo"),
+    "ServiceBusAccountInfo": _rule("name", "EventPublisher"),
+    "ServiceBusAccountInfo/EventPublisher": _rule("connectionString decryptKeyPath"),
+    "EventStreamingAnnotations": _rule("", "EventStreamingAnnotation"),
+    "EventStreamingAnnotation": _rule("name", "EventPublisher OnBehalf"),
+    "EventPublisher": _rule("", "Content Key"),
+    "Content": _rule(anything=True),
+    "Key": _rule("decryptKeyPath", text=True),
+    "OnBehalf": _rule("directMode", "Content"),
+    "OnBehalf/Content": _rule(text=True),
+    "Config": _rule(_ON_BEHALF),
 }
-_LATER = "is accepted, but this version does not run it"
+"""By element, or PARENT/ELEMENT where the parent makes a difference."""
 
 
-def check(root: etree._Element, path: str, problems: Problems) -> None:
+def check(root: etree._Element, report: Report) -> None:
     """Report every element, attribute and text that the grammar does not have. Depth is bounded by the parser."""
-    pending = [root]
+    pending = [(root, RULES[xmlsafe.local_name(root)])]
     while pending:
-        element = pending.pop()
-        rule = RULES[xmlsafe.local_name(element)]
-        at = f"{path} line {xmlsafe.line_of(element)}"
+        element, rule = pending.pop()
         name = xmlsafe.local_name(element)
         if rule.later:
-            problems.warning(at, f"<{name}> {_LATER}")
+            report.beyond(element, f"<{name}> is accepted, but is not run here: it has no effect")
         if rule.ignored:
-            problems.note(at, f"<{name}> is ignored, as mdsd does")
+            report.info(element, f"<{name}> is ignored, as mdsd does")
         if rule.anything:
             continue
-        _attributes(element, rule, at, problems)
+        _attributes(element, rule, report)
         texts = [element.text, *(child.tail for child in element)]
         if not rule.text and any(t and t.strip() for t in texts):
-            problems.warning(at, f"<{name}> has text, which is ignored", "remove the text")
-        known: list[etree._Element] = []
+            report.warning(element, f"<{name}> has text, which is ignored", "remove the text")
+        known: list[tuple[etree._Element, Rule]] = []
         for child in xmlsafe.children(element):
             child_name = xmlsafe.local_name(child)
             if child_name in rule.children:
-                known.append(child)
+                known.append((child, RULES.get(f"{name}/{child_name}") or RULES[child_name]))
                 continue
-            near = problems.nearest(child_name, rule.children)
-            problems.error(
-                f"{path} line {xmlsafe.line_of(child)}",
+            near = report.problems.nearest(child_name, rule.children)
+            report.error(
+                child,
                 f"<{name}> does not define subelement <{child_name}>",
                 f"did you mean <{near}>?" if near else "remove the element",
             )
         pending.extend(reversed(known))
 
 
-def _attributes(element: etree._Element, rule: Rule, at: str, problems: Problems) -> None:
+def _attributes(element: etree._Element, rule: Rule, report: Report) -> None:
     for key in element.attrib:
         attribute = str(key)
         if attribute in rule.attributes:
             continue
-        near = problems.nearest(attribute, rule.attributes)
+        near = report.problems.nearest(attribute, rule.attributes)
         message = f"<{xmlsafe.local_name(element)}> has no attribute {attribute}"
         cure = f"did you mean {near}?" if near else "remove the attribute"
-        (problems.error if rule.strict else problems.warning)(at, message, cure)
+        (report.error if rule.strict else report.warning)(element, message, cure)

@@ -11,13 +11,14 @@ from datetime import datetime
 
 from lxml import etree
 
-from extension.config import credentials, lad23_queries, portal, sources, values, xmlcfg, xmlsafe
+from extension.config import credentials, lad23_queries, lad23_unused, portal, sources, values, xmlcfg, xmlsafe
 from extension.config.machine import Machine
 from extension.config.model import Metrics, Settings
 from extension.config.problems import Problems
-from extension.config.values import MONITOR, PROTECTED, PUBLIC, Object, member
+from extension.config.values import MONITOR, PUBLIC, Object, member
 
 VOLUMES = ("Small", "Medium", "Large")
+_LOWER_VOLUMES = ("small", "medium", "large")  # mdsd takes these too
 
 PUBLIC_KEYS = (
     "xmlCfg", "ladCfg", "perfCfg", "fileCfg", "syslogCfg", "enableSyslog", "EnableSyslog", "mdsdCfg", "eventVolume",
@@ -28,6 +29,9 @@ PROTECTED_KEYS = (
     "mysqladdress", "mysqlusername", "mysqlpassword", *sources.PROTECTED_KEYS,
 )  # fmt: skip
 _RESOURCE_ID = re.compile(r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/[^/]+(/[^/]+/[^/]+)+", re.IGNORECASE)
+_RESOURCE_CURE = (
+    "give the resource's id: /subscriptions/ID/resourceGroups/NAME/providers/Microsoft.Compute/virtualMachines/NAME"
+)
 _SCALE_SET = "providers/Microsoft.Compute/virtualMachineScaleSets"
 
 
@@ -44,17 +48,20 @@ def read(public: Object, protected: Object, how: Reading, problems: Problems) ->
     """The settings as a model; None where LAD wrote no document (credentials, mdsdCfg)."""
     lad_cfg = values.obj(public.get("ladCfg"), member(PUBLIC, "ladCfg"), problems)
     monitor = values.child(lad_cfg, "diagnosticMonitorConfiguration", member(PUBLIC, "ladCfg"), problems)
-    _report_keys(public, protected, problems)
+    lad23_unused.report_keys(public, protected, PUBLIC_KEYS, PROTECTED_KEYS, problems)
+    lad23_unused.report_nested(public, problems)
+    lad23_unused.report_overridden(public, monitor, problems)
     credential = credentials.credential(protected, how.exact, how.now, problems)
     usable, base = _base_document(public, problems)
     metrics = _metrics(public, monitor, how, problems)
     perf = lad23_queries.perf(public, monitor, problems)
     files = lad23_queries.files(public, monitor, problems)
-    _unused(public, monitor, problems)
+    _syslog(public, monitor, bool(files), problems)
+    lad23_unused.report_idle(public, protected, credential.account if credential else "", problems)
     settings = Settings(
         credential,
         _event_volume(public, monitor, how, problems),
-        _sample_rate(public, problems),
+        _sample_rate(public, bool(perf) or base is not None, problems),
         perf,
         files,
         metrics,
@@ -62,25 +69,6 @@ def read(public: Object, protected: Object, how: Reading, problems: Problems) ->
         base,
     )
     return settings if credential is not None and usable else None
-
-
-def _report_keys(public: Object, protected: Object, problems: Problems) -> None:
-    for source, path, known in ((public, PUBLIC, PUBLIC_KEYS), (protected, PROTECTED, PROTECTED_KEYS)):
-        for key in source:
-            if key in known:
-                continue
-            if path == PUBLIC and key in PROTECTED_KEYS:
-                problems.warning(
-                    member(path, key),
-                    "is read from the protected settings only",
-                    "move it: public settings are not secret",
-                )
-                continue
-            near = problems.nearest(key, known)
-            if near:
-                problems.warning(member(path, key), "unknown setting, ignored", f"did you mean {near}?")
-            else:
-                problems.note(member(path, key), "unknown setting, ignored")
 
 
 def _base_document(public: Object, problems: Problems) -> tuple[bool, etree._Element | None]:
@@ -117,6 +105,10 @@ def _resource_id(public: Object, monitor: Object, how: Reading, problems: Proble
         seen.warning(path, "is empty: no metric tables", "give base64 of a WadCfg document, or remove the key")
     if own:
         problems.extend_unused(seen)
+        if wad.resource_id:
+            problems.warning(
+                path, f"its resourceId is not used: {MONITOR}.metrics.resourceId counts", "remove one of the two"
+            )
         return own, wad, f"{MONITOR}.metrics.resourceId"
     problems.extend(seen)
     return wad.resource_id, wad, path
@@ -127,14 +119,22 @@ def _metrics(public: Object, monitor: Object, how: Reading, problems: Problems) 
     honour = values.flag(public, "honourXmlCfg", PUBLIC, problems)
     instance = _instance_id(public, problems)
     if not resource_id:
+        if instance:
+            problems.warning(
+                member(PUBLIC, "instanceID"), "has no effect: without a resourceId there are no metrics", _RESOURCE_CURE
+            )
         if honour:
-            problems.warning(member(PUBLIC, "honourXmlCfg"), "there is no resourceId, so there are no metric tables")
+            problems.warning(
+                member(PUBLIC, "honourXmlCfg"), "there is no resourceId, so there are no metric tables", _RESOURCE_CURE
+            )
         return None
-    if not _RESOURCE_ID.fullmatch(resource_id):
+    if values.placeholder(resource_id):
+        problems.warning(path, "the resourceId is a placeholder that was not filled in", _RESOURCE_CURE, resource_id)
+    elif not _RESOURCE_ID.fullmatch(resource_id):
         problems.warning(
             path,
             "the resourceId is not that of a resource; the portal looks rows up by it",
-            "write /subscriptions/ID/resourceGroups/NAME/providers/Microsoft.Compute/virtualMachines/NAME",
+            _RESOURCE_CURE,
             resource_id,
         )
     where, scale_set = (resource_id, _SCALE_SET) if how.exact else (resource_id.lower(), _SCALE_SET.lower())
@@ -150,13 +150,26 @@ def _metrics(public: Object, monitor: Object, how: Reading, problems: Problems) 
         else:
             problems.note(xml_path, "lists no counters: all of the portal's are collected")
         periods = xmlcfg.periods(wad.periods, xml_path, problems) or portal.PERIODS
+    elif wad.counters or wad.periods:
+        _not_honoured(wad, xml_path, problems)
+    return Metrics(resource_id, instance, queries, periods)
+
+
+def _not_honoured(wad: xmlcfg.WadCfg, path: str, problems: Problems) -> None:
+    """LAD 2.3 collects a fixed set whatever the document lists: a warning only where that makes a difference."""
+    missed = xmlcfg.beyond_portal(wad)
+    cure = 'set "honourXmlCfg": true to use them'
+    if missed:
+        told = ", ".join(missed[:5]) + (f" and {len(missed) - 5} more" if len(missed) > 5 else "")
+        problems.warning(
+            path,
+            f"LAD 2.3 collects a fixed set every 15 s over PT1M and PT1H; not as this document says: {told}",
+            cure,
+        )
     elif wad.counters:
         problems.note(
-            xml_path,
-            "its counters and periods are not used: LAD 2.3 collects a fixed set over PT1M and PT1H",
-            'set "honourXmlCfg": true to use them',
+            path, "its counters and periods are not used: LAD 2.3 collects a fixed set over PT1M and PT1H", cure
         )
-    return Metrics(resource_id, instance, queries, periods)
 
 
 def _instance_id(public: Object, problems: Problems) -> str:
@@ -171,32 +184,36 @@ def _instance_id(public: Object, problems: Problems) -> str:
     return instance
 
 
-def _unused(public: Object, monitor: Object, problems: Problems) -> None:
-    """Settings that are checked but drive nothing in this version."""
+def _syslog(public: Object, monitor: Object, files: bool, problems: Problems) -> None:
+    """Settings of syslog: checked, though the document routes syslog whatever they say (spec 4.6)."""
+    states: list[bool] = []
     for key in ("enableSyslog", "EnableSyslog"):
         if isinstance(public.get(key), bool):
             value = str(public[key]).lower()
-            problems.warning(
-                member(PUBLIC, key),
-                "is a boolean, on which LAD stopped; it is taken as what it means",
-                f'write "{value}"',
+            problems.error(
+                member(PUBLIC, key), "is a boolean, on which LAD stopped", f'write "{value}", in quotes', value
             )
-        if values.flag(public, key, PUBLIC, problems):
+        on = values.flag(public, key, PUBLIC, problems)
+        if on is not None:
+            states.append(on)
+        if on and not isinstance(public[key], bool):
             problems.note(member(PUBLIC, key), "this version writes the syslog route but does not collect syslog yet")
+    if files and states and not states[0]:
+        problems.warning(
+            member(PUBLIC, "enableSyslog"), "is false: file logs came through syslog and end with it", 'write "true"'
+        )
     for source, at in ((monitor, MONITOR), (public, PUBLIC)):
         given = values.text(source, "syslogCfg", at, problems)
         if given and values.decoded(given, member(at, "syslogCfg"), problems) is not None:
-            problems.note(member(at, "syslogCfg"), "this version does not configure syslog yet")
-    proxy = values.text(public, "mdsdHttpProxy", PUBLIC, problems)
-    if proxy:
-        problems.warning(member(PUBLIC, "mdsdHttpProxy"), "this version does not use a proxy yet")
-    values.text(public, "StorageAccount", PUBLIC, problems)
+            problems.warning(
+                member(at, "syslogCfg"), "has no effect: this version does not configure syslog yet", "remove it"
+            )
 
 
 def _event_volume(public: Object, monitor: Object, how: Reading, problems: Problems) -> str:
     own = values.text(monitor, "eventVolume", MONITOR, problems)
     given = own or values.text(public, "eventVolume", PUBLIC, problems)
-    if not given or given in VOLUMES:
+    if not given or given in VOLUMES or given in _LOWER_VOLUMES:
         return given or "Medium"
     path = member(MONITOR if own else PUBLIC, "eventVolume")
     meant = next((v for v in VOLUMES if v.lower() == given.strip().lower()), "Medium")
@@ -204,10 +221,16 @@ def _event_volume(public: Object, monitor: Object, how: Reading, problems: Probl
     return given if how.exact else meant
 
 
-def _sample_rate(public: Object, problems: Problems) -> str:
+def _sample_rate(public: Object, used: bool, problems: Problems) -> str:
     given = values.number_text(public, "sampleRateInSeconds", PUBLIC, problems)
     if not given:
         return "60"
+    if not used:
+        problems.warning(
+            member(PUBLIC, "sampleRateInSeconds"),
+            "has no effect: metrics are sampled every 15 s, and there are no other queries",
+            "remove it",
+        )
     if not re.fullmatch(r"\s*\d{1,9}\s*", given) or not int(given):
         problems.error(
             member(PUBLIC, "sampleRateInSeconds"), "must be a whole number of seconds, at least 1", 'write "60"', given
@@ -222,6 +245,8 @@ def _app_insights(lad_cfg: Object, how: Reading, problems: Problems) -> str:
         entry = values.obj(element, at, problems)
         if "applicationInsights" in entry:
             key = values.text(entry, "applicationInsights", at, problems)
-            problems.warning(member(at, "applicationInsights"), "Application Insights is not served: no rows go there")
+            problems.warning(
+                member(at, "applicationInsights"), "Application Insights is not served: no rows go there", "remove it"
+            )
             return key if how.exact else ""
     return ""

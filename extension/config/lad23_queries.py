@@ -11,6 +11,8 @@ from extension.config.problems import Problems
 from extension.config.queries import check_query
 from extension.config.values import MONITOR, PUBLIC, Object, member
 
+_LONGEST_TABLE = 63 - len("Ver2v0")  # what the daemon appends to an event's name (spec/mdsd.md 3.1)
+
 
 def perf(public: Object, monitor: Object, problems: Problems) -> tuple[PerfQuery, ...]:
     """ladCfg's counters, else perfCfg, else (only without that key) the defaults."""
@@ -40,7 +42,7 @@ def _lad_cfg_queries(monitor: Object, problems: Problems) -> tuple[PerfQuery, ..
             path, "performanceCounterConfiguration is missing: no performance queries at all", "list the counters"
         )
         return None
-    groups: dict[tuple[str, str, str], tuple[str | None, list[str]]] = {}
+    groups: dict[tuple[str, str, str], tuple[str | None, list[str], str]] = {}
     complete = True
     for at, element in listed:
         entry = values.obj(element, at, problems)
@@ -56,10 +58,12 @@ def _lad_cfg_queries(monitor: Object, problems: Problems) -> tuple[PerfQuery, ..
                 )
             complete = False
             continue
+        _class_name(name, member(at, "class"), problems)
+        _table(table, member(at, "table"), problems)
         condition = values.text(entry, "condition", at, problems) if entry.get("condition") is not None else None
         namespace = _namespace(entry, at, problems)
         key = (table, namespace, CLASS_ALIASES.get(name.lower(), name.lower()))
-        first, counters = groups.setdefault(key, (condition, []))
+        first, counters, _ = groups.setdefault(key, (condition, [], at))
         if first != condition:
             problems.error(
                 member(at, "condition"),
@@ -71,13 +75,19 @@ def _lad_cfg_queries(monitor: Object, problems: Problems) -> tuple[PerfQuery, ..
             counters.append(counter)
     if not complete:
         return None
-    found = tuple(
-        PerfQuery(query_text(",".join(counters), name, where or ""), table, namespace)
-        for (table, namespace, name), (where, counters) in groups.items()
-    )
-    for query in found:
-        problems.extend(check_query(query.text, query.namespace, path))
-    return found
+    found: list[PerfQuery] = []
+    for (table, namespace, name), (where, counters, at) in groups.items():
+        found.append(PerfQuery(query_text(",".join(counters), name, where or ""), table, namespace))
+        problems.extend(check_query(found[-1].text, namespace, at))
+    return tuple(found)
+
+
+def _class_name(name: str, path: str, problems: Problems) -> None:
+    """An alias that is misspelt would be taken as the name of a class."""
+    if name.lower() not in CLASS_ALIASES and not name.lower().startswith("scx_"):
+        near = problems.nearest(name, CLASS_ALIASES)
+        if near:
+            problems.warning(path, "is not one of LAD's class names", f"did you mean {near}?", name)
 
 
 def _namespace(entry: Object, path: str, problems: Problems) -> str:
@@ -90,9 +100,13 @@ def _namespace(entry: Object, path: str, problems: Problems) -> str:
 
 
 def _table(name: str, path: str, problems: Problems) -> None:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,62}", name):
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", name):
         problems.warning(
-            path, "the table service takes letters and digits only, a letter first, at most 63", value=name
+            path, "the table service takes letters and digits only, a letter first", "rename the table", name
+        )
+    elif len(name) > _LONGEST_TABLE:
+        problems.warning(
+            path, "is so long that the table is named by a hash of it", f"use at most {_LONGEST_TABLE} characters", name
         )
 
 
@@ -131,11 +145,11 @@ def files(public: Object, monitor: Object, problems: Problems) -> tuple[FileLog,
             if entry.get(key) in (None, ""):
                 problems.error(member(at, key), "is missing: this file is left out", "give file and table")
         if file and not file.startswith("/"):
-            problems.warning(member(at, "file"), "is not an absolute path", value=file)
+            problems.warning(member(at, "file"), "is not an absolute path", "write the path from / on", file)
         if file and table:
             _table(table, member(at, "table"), problems)
             found.append(FileLog(file, table))
     if found:
         at = f"{MONITOR}.fileLogs" if listed else member(PUBLIC, "fileCfg")
-        problems.warning(at, "this version writes the routes of file logs but does not read the files yet")
+        problems.warning(at, "this version writes the routes of file logs but does not read the files yet", "remove it")
     return tuple(found)

@@ -1,4 +1,4 @@
-"""Who this machine is: its UUID and its deployment (spec/lad-handler.md 4.6)."""
+"""Who this machine is, and how it reaches the network: UUID, deployment, proxy (spec/lad-handler.md 4.6, 4.7)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ _LIMIT = 1024 * 1024
 
 @dataclass(frozen=True)
 class Machine:
-    """``vm_uuid``: upper-case UUID text, "" if none can be told; ``deployment_id``: "" outside a hosted environment."""
+    """``vm_uuid``: upper-case UUID text, "" if none can be told; ``deployment_id``: "" outside a hosted environment;
+    ``proxy``: ``host[:port]`` as the VM agent's configuration has it, "" without one.
+    """
 
     vm_uuid: str
     deployment_id: str
+    proxy: str = ""
 
 
 def _text(path: str) -> str:
@@ -65,7 +68,20 @@ def deployment_id(waagent_dir: str) -> str:
     return (first.get("name") or "unknown") if first is not None else "unknown"
 
 
+def agent_proxy(conf: str) -> str:
+    """``host:port`` of the VM agent's ``HttpProxy.Host`` and ``.Port``; "" where the host is absent or ``None``."""
+    told: dict[str, str] = {}
+    for line in _text(conf).splitlines():
+        name, separator, value = line.partition("#")[0].partition("=")
+        if separator and name.strip() in ("HttpProxy.Host", "HttpProxy.Port"):
+            told[name.strip()] = value.strip().strip("\"'")
+    host, port = told.get("HttpProxy.Host", ""), told.get("HttpProxy.Port", "")
+    if host.lower() in ("", "none"):
+        return ""
+    return host if port.lower() in ("", "none") else f"{host}:{port}"
+
+
 def found(root: str = "/", waagent_dir: str | None = None) -> Machine:
     """The machine below the file-system ``root``; ``waagent_dir`` defaults to ``var/lib/waagent`` there."""
     agent = os.path.join(root, "var/lib/waagent") if waagent_dir is None else waagent_dir
-    return Machine(vm_uuid(root), deployment_id(agent))
+    return Machine(vm_uuid(root), deployment_id(agent), agent_proxy(os.path.join(root, "etc/waagent.conf")))

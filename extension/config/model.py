@@ -21,13 +21,17 @@ def query_text(columns: str, class_name: str, condition: str) -> str:
 
 @dataclass(frozen=True)
 class Credential:
-    """The storage account: ``kind`` is ``key`` or ``sas``, ``endpoint`` the table endpoint, ``path`` its JSON path."""
+    """The storage account: ``kind`` is ``key`` or ``sas``, ``path`` the JSON path of the secret.
+
+    ``endpoint`` is the table endpoint, ``blob_endpoint`` the blob endpoint of the same account.
+    """
 
     account: str
     kind: str
     secret: str = field(repr=False)
     endpoint: str
     path: str = "$.protected"
+    blob_endpoint: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import fields
 
-from extension.config import sources, values
+from extension.config import proxy, sources, values
 from extension.config.problems import Problems
 from extension.plan import Options
 
@@ -38,4 +38,6 @@ def read(value: object, path: str, problems: Problems) -> Options:
         else:
             taken[name] = type(known[name])(given)
     sources.check(taken, {name: values.member(path, name) for name in known}, problems)
+    if taken.get(proxy.OPTION):
+        taken[proxy.OPTION] = proxy.checked(str(taken[proxy.OPTION]), values.member(path, proxy.OPTION), problems)
     return Options(**taken)  # type: ignore[arg-type]  # each value has its default's type

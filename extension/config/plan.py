@@ -51,7 +51,7 @@ def planned(
     xml = _bytes(config, problems)
     if xml is None:
         return None, problems
-    read = document.read(xml, config, problems)
+    read = document.read(xml, config, problems, environ=environ)
     if read is None:
         return None, problems
     plan = resolve(read, settings, hostname, environ=environ, decrypt=decrypt_hex, now=now, problems=problems)

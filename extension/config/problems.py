@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -11,6 +12,13 @@ Severity = Literal["error", "warning", "note"]
 LIMIT = 500
 """Findings that are kept; more are counted, so that a hostile file of millions of mistakes cannot fill the memory."""
 
+_SECRET = re.compile(
+    r"(?:^|[?&;\s]|%26)sig(?:=|%3D)|AccountKey=|SharedAccess|(?:://|^)[^/@\s]+:[^/@\s]+@|^\s*[A-Za-z0-9+/]{40,}={0,2}\s*$",
+    re.IGNORECASE,
+)
+_HIDDEN = "(not shown: it may hold a secret)"
+
+_SEARCHED = 500  # of a value; no message shows more
 _SHOWN = 80  # characters of an offending value that a message repeats
 
 
@@ -77,6 +85,8 @@ class Problems:
         return len(self._found) + self._more
 
     def _add(self, problem: Problem) -> None:
+        if problem.value and _SECRET.search(problem.value[:_SEARCHED]):
+            problem = replace(problem, value=_HIDDEN)
         self._failed = self._failed or problem.severity == "error"
         if problem in self._found:
             return

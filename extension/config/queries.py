@@ -19,7 +19,10 @@ def check_query(text: str, namespace: str, path: str = "") -> list[Problem]:
 
     try:
         if namespace.strip("/").lower() == NAMESPACE:
-            return [Problem("warning", path, warning, "", text) for warning in bind(namespace, text).warnings]
+            return [
+                Problem("warning", path, warning, "correct the query", text)
+                for warning in bind(namespace, text).warnings
+            ]
         parse(text)
     except QueryError as problem:
         return [Problem("warning", path, f"{problem}; this query gives no rows", "correct the query", text)]

@@ -15,13 +15,36 @@ from urllib.parse import unquote
 
 from extension.config.problems import Problems
 
-SOON = timedelta(days=14)
+SOON_DAYS = (1, 7, 14)
+"""A SAS that expires within so many days is warned of, with the smallest number that holds."""
+
 _KEY_BYTES = 64
 _BASE64 = frozenset(string.ascii_letters + string.digits + "+/")
 _NEW_SAS = "create an account SAS with services bt, resource types sco and permissions rwlacu"
 _DATE = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?\s*(Z|[+-]\d\d:?\d\d)?",
     re.ASCII | re.IGNORECASE,
+)
+_VERSION = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_FIRST_ACCOUNT_SAS = "2015-04-05"
+_FIELDS = (
+    "sv",
+    "ss",
+    "srt",
+    "sp",
+    "se",
+    "st",
+    "spr",
+    "sip",
+    "sig",
+    "sr",
+    "tn",
+    "si",
+    "spk",
+    "srk",
+    "epk",
+    "erk",
+    "ses",
 )
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
@@ -54,11 +77,16 @@ def parse_date(text: str) -> datetime | None:
     return moment
 
 
-def _split(token: str) -> dict[str, str]:
+def _split(token: str, path: str, problems: Problems) -> dict[str, str]:
     fields: dict[str, str] = {}
     for part in token.split("&"):
         name, found, value = part.partition("=")
-        if found and name not in fields:
+        if not found:
+            continue
+        if name in fields:
+            shown = name if name in _FIELDS else "a field"
+            problems.warning(path, f"the SAS has {shown} more than once; the first one counts", "copy the token anew")
+        else:
             fields[name] = value
     return fields
 
@@ -68,6 +96,12 @@ def normalise(token: str, path: str, problems: Problems) -> Sas:
     text = token.strip()
     if text != token:
         problems.warning(path, "the SAS has blanks or line breaks around it, which are ignored", "remove them")
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        problems.warning(path, "the SAS stands in quotes, which are ignored", "remove them")
+        text = text[1:-1].strip()
+    if "SharedAccessSignature=" in text:
+        problems.warning(path, "this is a connection string; only its SAS is used", "give what follows the =")
+        text = text.partition("SharedAccessSignature=")[2].partition(";")[0]
     if re.match(r"(?i)https?://", text) and "?" in text:
         problems.warning(path, "this is a URL with a SAS; only its query is used", "give the part after the ?")
         text = text.partition("?")[2]
@@ -80,13 +114,18 @@ def normalise(token: str, path: str, problems: Problems) -> Sas:
     if "=" not in text and _ESCAPE.search(text):
         problems.warning(path, "the whole SAS is percent-encoded, which is undone", "give the token as it was made")
         text = unquote(text)
-    raw = _split(text)
+    raw = _split(text, path, problems)
     once = {name: unquote(value) for name, value in raw.items()}
     if any(_ESCAPE.search(once.get(name, "")) for name in ("sig", "se", "st")):
         problems.warning(path, "the SAS is percent-encoded twice, which is undone", "encode the token once")
         text = "&".join(f"{n}={unquote(v)}" for n, v in raw.items())
         once = {name: unquote(unquote(value)) for name, value in raw.items()}
     return Sas(text, once)
+
+
+def _plain(value: str) -> str:
+    """A field's value as a message may show it: "" if it could hold more of the token than its own field."""
+    return value if re.fullmatch(r"[\w:.,+ /-]{1,40}", value) else ""
 
 
 def _missing(wanted: str, given: str) -> str:
@@ -98,7 +137,7 @@ def _judge_rights(fields: dict[str, str], path: str, problems: Problems) -> None
         if "tn" in fields:
             problems.warning(
                 path,
-                f"this SAS is bound to the table {fields['tn']} and cannot create or fill any other",
+                f"this SAS is bound to the table {_plain(fields['tn'])} and cannot create or fill any other",
                 _NEW_SAS,
             )
         elif "sr" in fields:
@@ -106,14 +145,37 @@ def _judge_rights(fields: dict[str, str], path: str, problems: Problems) -> None
         else:
             problems.warning(path, "this does not look like a SAS: it has neither ss nor tn", _NEW_SAS)
         return
-    for field_name, wanted, reason in (
-        ("ss", "bt", "Account SAS must enable blob and table services (ss='bt' or better)"),
-        ("srt", "co", "Account SAS must enable container and object access (srt='co' or better)"),
-        ("sp", "acluw", "Account SAS must grant sp='acluw' permissions or better"),
+    for field_name, wanted, known, reason in (
+        ("ss", "bt", "bqtf", "Account SAS must enable blob and table services (ss='bt' or better)"),
+        ("srt", "co", "sco", "Account SAS must enable container and object access (srt='co' or better)"),
+        ("sp", "acluw", "rwdylacuptfimxeo", "Account SAS must grant sp='acluw' permissions or better"),
     ):
-        lacking = _missing(wanted, fields.get(field_name, ""))
+        given = fields.get(field_name, "")
+        lacking = _missing(wanted, given)
         if lacking:
             problems.warning(path, f"{reason}; missing: {', '.join(lacking)}", _NEW_SAS)
+        strange = _missing(given, known)
+        if strange:
+            problems.warning(
+                path, f"{field_name} of the SAS has letters that the service does not know", _NEW_SAS, _plain(strange)
+            )
+
+
+def _judge_limits(fields: dict[str, str], path: str, problems: Problems) -> None:
+    """Version, protocol and addresses."""
+    version = fields.get("sv", "")
+    if version and not _VERSION.fullmatch(version):
+        problems.warning(path, "the version (sv) of the SAS is not a date", "copy the whole token", _plain(version))
+    elif version and "ss" in fields and version < _FIRST_ACCOUNT_SAS:
+        problems.warning(
+            path, f"an account SAS has a version (sv) of {_FIRST_ACCOUNT_SAS} or later", _NEW_SAS, _plain(version)
+        )
+    if fields.get("spr", "https") not in ("https", "https,http"):
+        problems.warning(path, "spr of the SAS must be https or https,http", _NEW_SAS, _plain(fields["spr"]))
+    if fields.get("sip"):
+        problems.warning(
+            path, "the SAS is accepted from some addresses only (sip)", "check its own", _plain(fields["sip"])
+        )
 
 
 def _judge_dates(fields: dict[str, str], path: str, now: datetime, problems: Problems) -> None:
@@ -127,17 +189,26 @@ def _judge_dates(fields: dict[str, str], path: str, now: datetime, problems: Pro
                     path,
                     f"the {meaning} date ({name}) of the SAS cannot be read",
                     "write it as 2031-05-06T07:08:09Z",
-                    fields[name],
+                    _plain(fields[name]),
                 )
     start, end = moments.get("st"), moments.get("se")
     if end is not None and end <= now:
-        problems.warning(path, f"the SAS expired at {end:%Y-%m-%dT%H:%M:%SZ}", renew)
-    elif end is not None and end - now < SOON:
-        problems.warning(path, f"the SAS expires soon, at {end:%Y-%m-%dT%H:%M:%SZ}", renew)
+        problems.warning(path, f"the SAS expired at {_written(end)}", renew)
+    elif end is not None:
+        days = next((days for days in SOON_DAYS if end - now <= timedelta(days=days)), 0)
+        if days:
+            within = f"{days} day{'' if days == 1 else 's'}"
+            problems.warning(path, f"the SAS expires soon, within {within}, at {_written(end)}", renew)
     if start is not None and start > now:
-        problems.warning(path, f"the SAS is not valid before {start:%Y-%m-%dT%H:%M:%SZ}", "check the clock and st")
+        problems.warning(path, f"the SAS is not valid before {_written(start)}", "check the clock and st")
+    if start is not None and end is not None and end <= start:
+        problems.warning(path, "the SAS ends before it begins (se is not after st)", renew)
     if "se" not in fields and "si" not in fields:
         problems.warning(path, "the SAS has no expiry date (se)", _NEW_SAS)
+
+
+def _written(moment: datetime) -> str:
+    return f"{moment.isoformat(timespec='seconds').removesuffix('+00:00')}Z"
 
 
 def judge_sas(sas: Sas, path: str, now: datetime, problems: Problems) -> None:
@@ -148,6 +219,7 @@ def judge_sas(sas: Sas, path: str, now: datetime, problems: Problems) -> None:
         return
     _judge_rights(fields, path, problems)
     _judge_dates(fields, path, now, problems)
+    _judge_limits(fields, path, problems)
     for name in ("sv", "sig"):
         if not fields.get(name):
             problems.warning(path, f"the SAS has no {name} field", "copy the whole token")

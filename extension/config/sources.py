@@ -78,7 +78,7 @@ def check(given: Mapping[str, object], paths: Mapping[str, str], problems: Probl
     if given.get("omi_backend") == "cimxml" and not endpoint:
         problems.error(paths["omi_backend"], "cimxml needs the address of a CIM-XML server", "set omiEndpoint")
     if endpoint and given.get("omi_backend") in ("procfs", "omicli"):
-        problems.warning(paths["omi_endpoint"], f"is not used while omiBackend is {given['omi_backend']}")
+        problems.warning(paths["omi_endpoint"], f"is not used while omiBackend is {given['omi_backend']}", "remove it")
     if given.get("omi_password") and not given.get("omi_user"):
         problems.error(paths["omi_password"], "is there without a user name", "set omiUser")
     ca_file = str(given.get("omi_ca_file", ""))

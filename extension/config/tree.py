@@ -71,8 +71,8 @@ def _fill(elements: Iterable[etree._Element], name: str, value: str) -> None:
 
 
 def escaped(resource_id: str) -> str:
-    """A resource id as partition key: ASCII letters and digits stay, any other character is ``:`` + code point."""
-    return "".join(c if c.isascii() and c.isalnum() else f":{ord(c):04X}" for c in resource_id)
+    """A resource id as partition key: letters and digits (of any script) stay, others become ``:`` + code point."""
+    return "".join(c if c.isalnum() else f":{ord(c):04X}" for c in resource_id)
 
 
 def _metric_query(omi: etree._Element, query: MetricQuery) -> None:

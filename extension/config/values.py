@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from extension.config import xmlsafe
 from extension.config.problems import Problems
@@ -15,6 +16,11 @@ Object = Mapping[str, object]
 PUBLIC = "$.public"
 PROTECTED = "$.protected"
 MONITOR = f"{PUBLIC}.ladCfg.diagnosticMonitorConfiguration"
+
+_HUGE = 10**9
+_SEARCHED = 500  # characters in which a placeholder is looked for
+_LONGEST_KEY = 60
+_KEY_SHOWN = 8
 
 
 def kind(value: object) -> str:
@@ -30,9 +36,39 @@ def kind(value: object) -> str:
     return "a list" if isinstance(value, (list, tuple)) else "an object"
 
 
+def told(value: object, path: str) -> str:
+    """An offending value for a message: scalars of the public settings, "" for anything else."""
+    if not path.startswith(PUBLIC) or isinstance(value, (dict, list, tuple)):
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= _HUGE:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def member(path: str, key: str) -> str:
-    """The JSON path of ``key`` in the object at ``path``."""
+    """The JSON path of ``key`` in the object at ``path``.
+
+    A long key is cut: it is no setting's name, and may be a secret that stands in the wrong place.
+    """
+    if len(key) > _LONGEST_KEY:
+        return f"{path}[{key[:_KEY_SHOWN]!r}... ({len(key)} characters)]"
     return f"{path}.{key}" if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) else f"{path}[{key!r}]"
+
+
+def placeholder(text: str) -> bool:
+    """Whether ``text`` still has a template's placeholder in it: ``__STORAGE_ACCOUNT__``, ``<name>``, ``{{name}}``."""
+    return re.search(r"__[A-Z][A-Z0-9_]*__|<[A-Za-z][\w .-]*>|\{\{.*\}\}|\$\{\w+\}", text[:_SEARCHED]) is not None
+
+
+def report_unknown(source: Object, path: str, known: Iterable[str], problems: Problems) -> None:
+    """A warning for each key of ``source`` that is not among ``known``, with the nearest spelling."""
+    names = tuple(known)
+    for key in source:
+        if key not in names:
+            near = problems.nearest(key, names)
+            problems.warning(
+                member(path, key), "unknown setting, ignored", f"did you mean {near}?" if near else "remove it"
+            )
 
 
 def obj(value: object, path: str, problems: Problems) -> Object:
@@ -40,7 +76,7 @@ def obj(value: object, path: str, problems: Problems) -> Object:
     if isinstance(value, Mapping):
         return value
     if value is not None:
-        problems.error(path, f"must be an object, is {kind(value)}", "write { ... }")
+        problems.error(path, f"must be an object, is {kind(value)}", "write { ... }", told(value, path))
     return {}
 
 
@@ -56,7 +92,7 @@ def items(source: Object, key: str, path: str, problems: Problems) -> list[tuple
     if value is None:
         return None
     if not isinstance(value, (list, tuple)):
-        problems.error(at, f"must be a list, is {kind(value)}", "write [ ... ]")
+        problems.error(at, f"must be a list, is {kind(value)}", "write [ ... ]", told(value, at))
         return None
     return [(f"{at}[{i}]", element) for i, element in enumerate(value)]
 
@@ -75,7 +111,8 @@ def text(source: Object, key: str, path: str, problems: Problems) -> str:
     if isinstance(value, str):
         return clean(value, member(path, key), problems)
     if value is not None:
-        problems.error(member(path, key), f"must be a string, is {kind(value)}", 'write it in quotes: "..."')
+        at = member(path, key)
+        problems.error(at, f"must be a string, is {kind(value)}", 'write it in quotes: "..."', told(value, at))
     return ""
 
 
@@ -83,6 +120,9 @@ def number_text(source: Object, key: str, path: str, problems: Problems) -> str:
     """A whole number written as a string, as LAD takes it; a JSON number is understood with a warning."""
     value = source.get(key)
     if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) >= _HUGE:
+            problems.error(member(path, key), "is a number that is far too large", 'write "60"')
+            return ""
         problems.warning(member(path, key), "is a number, LAD takes a string", f'write "{value}"')
         return str(value)
     return text(source, key, path, problems)

@@ -13,6 +13,15 @@ from extension.config.model import PORTAL_SAMPLE_RATE, MetricQuery, Period
 from extension.config.problems import Problems
 
 _CONFIGURATION = "DiagnosticMonitorConfiguration"
+_READ = ("performancecounters", "metrics")
+_ELEMENTS = {
+    name.lower(): name
+    for name in (
+        "PerformanceCounters", "Metrics", "DiagnosticInfrastructureLogs", "Logs", "WindowsEventLog", "Directories",
+        "EtwProviders", "CrashDumps", "DataSources",
+    )
+}  # fmt: skip
+_PORTAL_PERIODS = (60, 3600)
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,28 @@ def _note_shape(root: etree._Element, configuration: etree._Element, path: str, 
     problems.note(path, f"{shape}: understood here, but LAD 2.3 finds no resourceId in it")
 
 
+def _report_unused(
+    configuration: etree._Element, performance: list[etree._Element], path: str, problems: Problems
+) -> None:
+    """What LAD never looked at, in one note; elements that nobody knows, each with the nearest spelling."""
+    idle = [str(name) for name in configuration.attrib if "}" not in str(name)]
+    idle += ["PerformanceCounters/@" + str(name) for section in performance[:1] for name in section.attrib]
+    for element in xmlsafe.children(configuration):
+        name = xmlsafe.local_name(element)
+        if name.lower() not in _ELEMENTS:
+            near = problems.nearest(name, _ELEMENTS.values())
+            problems.warning(
+                f"{path} line {xmlsafe.line_of(element)}",
+                "unknown element, ignored",
+                f"did you mean {near}?" if near else "remove it",
+                name,
+            )
+        elif name.lower() not in _READ:
+            idle.append(name)
+    if idle:
+        problems.note(path, f"without effect, as in LAD: {', '.join(dict.fromkeys(name[:60] for name in idle[:20]))}")
+
+
 def read(xml: bytes, path: str, exact: bool, problems: Problems) -> WadCfg:
     """Read one document; problems name ``path`` and line. ``exact``: only what LAD 2.3 found counts as resourceId."""
     try:
@@ -88,6 +119,7 @@ def read(xml: bytes, path: str, exact: bool, problems: Problems) -> WadCfg:
         else:
             problems.note(path, "has no Metrics element with a resourceId: no metric tables")
     performance = _named(configuration, "PerformanceCounters")
+    _report_unused(configuration, performance, path, problems)
     counters = tuple(
         Listed(e.get("counterSpecifier") or "", e.get("sampleRate") or "", xmlsafe.line_of(e))
         for section in performance
@@ -135,9 +167,11 @@ def queries(listed: Iterable[Listed], path: str, problems: Problems) -> tuple[Me
             continue
         family, counter = known
         if family.specifier(counter) != specifier:
-            problems.warning(at, f"is written {family.specifier(counter)}, which its rows will carry", value=specifier)
+            problems.warning(
+                at, f"is written {family.specifier(counter)}, which its rows will carry", "write it so", specifier
+            )
         if specifier.lower() in seen:
-            problems.warning(at, "this counter is listed twice, the first one counts", value=specifier)
+            problems.warning(at, "this counter is listed twice, the first one counts", "remove one", specifier)
             continue
         seen.add(specifier.lower())
         groups.setdefault((family.name, _rate(one, at, problems)), []).append(counter)
@@ -150,6 +184,20 @@ def queries(listed: Iterable[Listed], path: str, problems: Problems) -> tuple[Me
         for first in rates[:1]
         for rate in rates
     )
+
+
+def beyond_portal(wad: WadCfg) -> tuple[str, ...]:
+    """What a document lists that LAD 2.3's fixed set does not deliver as listed: counters, sample rates, periods."""
+    found: dict[str, None] = {}
+    for one in wad.counters or ():
+        if one.name.strip().lower() not in BY_SPECIFIER:
+            found[one.name[:80] or "a counter without a name"] = None
+        elif one.rate and durations.settings_seconds(one.rate.strip()) != PORTAL_SAMPLE_RATE:
+            found[f"sampleRate {one.rate[:20]}"] = None
+    for period in wad.periods:
+        if durations.settings_seconds(period.name.strip().upper()) not in _PORTAL_PERIODS:
+            found[f"MetricAggregation {period.name[:20]}"] = None
+    return tuple(found)
 
 
 def periods(listed: Iterable[Listed], path: str, problems: Problems) -> tuple[Period, ...]:

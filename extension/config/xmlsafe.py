@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple, TypedDict
 
 from lxml import etree
 
@@ -42,40 +43,146 @@ def _has_doctype(data: bytes) -> bool:
     return False
 
 
+class _Options(TypedDict):
+    resolve_entities: bool
+    no_network: bool
+    load_dtd: bool
+    dtd_validation: bool
+    huge_tree: bool
+    remove_comments: bool
+    remove_pis: bool
+
+
+_OPTIONS: _Options = {
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "dtd_validation": False,
+    "huge_tree": False,
+    "remove_comments": True,
+    "remove_pis": True,
+}
+_DOCTYPE = (
+    "the document has a DOCTYPE, which is refused because entities can read files or fill the memory",
+    "remove the DOCTYPE and write the text of its entities in place",
+)
+
+
+class Opened(NamedTuple):
+    """What can be read of a document that may end anywhere.
+
+    ``unfinished``: the elements whose end is missing, outermost first. ``joined``: the first line that is malformed
+    once line ends are dropped, as mdsd drops them (attributes on a line of their own without an indent); 0 for none.
+    """
+
+    root: etree._Element | None
+    unfinished: tuple[etree._Element, ...] = ()
+    joined: int = 0
+
+
+def _refuse_unread(data: bytes) -> None:
+    """:class:`XmlError` for data that no parser is to see."""
+    if len(data) > MAX_BYTES:
+        raise XmlError(f"the document has {len(data)} bytes, more than {MAX_BYTES}", 0, "give a smaller document")
+    if _has_doctype(data):
+        raise XmlError(_DOCTYPE[0], 0, _DOCTYPE[1])
+
+
+def _malformed(problem: etree.XMLSyntaxError) -> XmlError:
+    line, column = problem.position if problem.position else (problem.lineno or 0, 0)
+    reason = re.sub(r",? *(at )?line \d+, column \d+( \([^)]*\))?$", "", problem.msg or "not well-formed")
+    return _at_column(reason, line, column)
+
+
+def _at_column(reason: str, line: int, column: int) -> XmlError:
+    where = f" at column {column}" if column else ""
+    return XmlError(f"malformed XML: {' '.join(reason.split())}{where}", line, "correct the XML at this place")
+
+
 def parse(data: bytes) -> etree._Element:
     """The root element of ``data``; :class:`XmlError` for anything that is malformed, hostile or too large."""
     if not data.strip():
         raise XmlError("the document is empty", 0, "give an XML document")
-    if len(data) > MAX_BYTES:
-        raise XmlError(f"the document has {len(data)} bytes, more than {MAX_BYTES}", 0, "give a smaller document")
-    refusal = XmlError(
-        "the document has a DOCTYPE, which is refused because entities can read files or fill the memory",
-        0,
-        "remove the DOCTYPE and write the text of its entities in place",
-    )
-    if _has_doctype(data):
-        raise refusal
-    parser = etree.XMLParser(
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
+    _refuse_unread(data)
     try:
-        root = etree.fromstring(data, parser)
+        root = etree.fromstring(data, etree.XMLParser(**_OPTIONS))
     except etree.XMLSyntaxError as problem:
-        line, column = problem.position if problem.position else (problem.lineno or 0, 0)
-        reason = re.sub(r",? *(at )?line \d+, column \d+( \([^)]*\))?$", "", problem.msg or "not well-formed")
-        where = f" at column {column}" if column else ""
-        raise XmlError(f"malformed XML: {reason}{where}", line, "correct the XML at this place") from None
+        raise _malformed(problem) from None
     except (ValueError, LookupError, AssertionError) as problem:
         raise XmlError(f"unreadable XML: {problem}", 0, "save the document as UTF-8") from None
     if root.getroottree().docinfo.internalDTD is not None:
-        raise refusal
+        raise XmlError(_DOCTYPE[0], 0, _DOCTYPE[1])
     return root
+
+
+def parse_open(data: bytes) -> Opened:
+    """As :func:`parse`, but the document may be empty or cut off, which mdsd accepts (spec/mdsd.md 1.1)."""
+    _refuse_unread(data)
+    if not data.strip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"):
+        return Opened(None)
+    try:
+        root, unfinished = _pulled(data)
+        if unfinished or root is None:
+            _refuse_held_back(data)
+    except XmlError:
+        raise
+    except etree.XMLSyntaxError as problem:
+        raise _malformed(problem) from None
+    except (ValueError, LookupError, AssertionError) as problem:
+        raise XmlError(f"unreadable XML: {problem}", 0, "save the document as UTF-8") from None
+    if root is not None and root.getroottree().docinfo.internalDTD is not None:
+        raise XmlError(_DOCTYPE[0], 0, _DOCTYPE[1])
+    return Opened(root, unfinished, _joined(data))
+
+
+def _pulled(data: bytes) -> tuple[etree._Element | None, tuple[etree._Element, ...]]:
+    """The root and the elements that are still open at the end of ``data``."""
+    parser = etree.XMLPullParser(events=("start", "end"), **_OPTIONS)
+    parser.feed(data)
+    for entry in parser.feed_error_log.filter_from_errors():  # an undefined entity ends the parse without an exception
+        if entry.domain != etree.ErrorDomains.NAMESPACE:
+            raise _at_column(entry.message, entry.line, entry.column)
+    root: etree._Element | None = None
+    pending: list[etree._Element] = []
+    for event, element in parser.read_events():
+        if not isinstance(element, etree._Element):
+            continue
+        root = element if root is None else root
+        if event == "start":
+            pending.append(element)
+        else:
+            pending.pop()
+    return root, tuple(pending)
+
+
+def _refuse_held_back(data: bytes) -> None:
+    """:class:`XmlError` if ``data`` ends early for another reason than being cut off: after a bare ``&`` the parser
+    waits for its ``;`` to the end of the document."""
+    try:
+        etree.fromstring(data, etree.XMLParser(**_OPTIONS))
+    except etree.XMLSyntaxError as problem:
+        line = problem.position[0] if problem.position else 0
+        entity = "EntityRef" in (problem.msg or "") and b"<" in data[data.rfind(b"&") :]
+        if entity or 0 < line <= data.rstrip(b"\n").count(b"\n"):
+            raise _malformed(problem) from None
+
+
+_SUSPECT = re.compile(rb"[^\s>]\n[^\s<]")
+
+
+def _joined(data: bytes) -> int:
+    """The first line at which well-formed ``data`` stops being so without its line ends, 0 for none."""
+    if not _SUSPECT.search(data) or b"\0" in data:
+        return 0
+    parser = etree.XMLPullParser(events=(), **_OPTIONS)
+    for number, line in enumerate(data.split(b"\n"), 1):
+        try:
+            parser.feed(line)
+        except etree.XMLSyntaxError:
+            return number
+        except (ValueError, LookupError, AssertionError):
+            return 0
+    return 0
 
 
 def looks_like_xml(data: bytes) -> bool:

@@ -121,12 +121,28 @@ def test_check_takes_settings_in_every_form(tmp_path: Path) -> None:
         (handler, {"$.public.perfCfg"}),
         ({"runtimeSettings": []}, {"$.runtimeSettings[0].handlerSettings"}),
         ([], {"$.public"}),
+        ({"properties": {"settings": {"perfCfg": 5}, "protectedSettings": PROTECTED}}, {"$.public.perfCfg"}),
+        ({"storageAccountName": "acct"}, {"$.protected"}),
+        ({"$schema": "s", "resources": []}, {"$"}),
         ({"public": {}, "protected": PROTECTED}, set()),
     ]
     for value, paths in forms:
         done = lad("check", write(tmp_path, "s.json", value), "--json")
         assert {p["path"] for p in json.loads(done.stdout) if p["severity"] == "error"} == paths
         assert done.returncode == (1 if paths else 0)
+
+
+def test_keys_that_stand_twice_are_named_and_secrets_are_not(tmp_path: Path) -> None:
+    text = f'{{"public": {{"perfCfg": 1, "perfCfg": []}}, "protected": {json.dumps(PROTECTED)}, "{KEY}": "{KEY}"}}'
+    done = lad("check", write(tmp_path, "s.json", text.encode()))
+    assert done.returncode == 0
+    assert b"warning: $.public.perfCfg: stands twice" in done.stdout
+    assert KEY.encode() not in done.stdout + done.stderr
+    protected = write(tmp_path, "p.json", json.dumps(PROTECTED)[:-1].encode() + b', "storageAccountName": "other"}')
+    made = lad("generate", "--public", write(tmp_path, "s.json", {}), "--protected", protected)
+    assert made.returncode == 0
+    assert b"warning: $.protected.storageAccountName: stands twice" in made.stderr
+    assert b'account="other"' in made.stdout
 
 
 def test_check_takes_documents(tmp_path: Path) -> None:

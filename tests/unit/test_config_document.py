@@ -12,12 +12,13 @@ from extension.config.document_model import Document
 from extension.config.problems import Problems
 from extension.config.resolve import resolve
 from extension.config.secrets import SecretError
-from extension.plan import Account, Derived, LadQuery, Options, Plan, Query, Target, Unpivot
+from extension.plan import Account, Derived, LadQuery, Options, Plan, Query, Route, Source, Target, Unpivot
 
 NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
 SAS = "sv=2018-03-28&amp;ss=bt&amp;srt=sco&amp;sp=acluwr&amp;se=2031-05-06T07:08:09Z&amp;sig=Zm9v"
 QUERY = "SELECT AvailableMemory FROM SCX_MemoryStatisticalInformation"
 HOST = "https://acct.table.core.windows.net"
+BLOBS = "https://acct.blob.core.windows.net"
 AT = f' tableEndpoint="{HOST}"'
 HOST_COLUMN = '<IdentityComponent name="Host" useComputerName="true"/>'
 MAP = '<MapName name="AvailableMemory" scaleUp="1048576">\\Memory\\AvailableMemory</MapName>'
@@ -77,7 +78,7 @@ CASES = [
     (ROUTE, '<RouteEvent eventName="E" storeType="CentralBond"/>', "error", "unknown storeType"),
     (ROUTE, '<RouteEvent eventName="E" account="z"/>', "error", "account z is not defined"),
     (ROUTE, '<RouteEvent eventName="E"><Filter/></RouteEvent>', "note", "<Filter> is ignored"),
-    (ROUTE, '<RouteEvent eventName="E" storeType="JsonBlob"/>', "error", "needs a resourceId"),
+    (ROUTE, '<RouteEvent eventName="E" storeType="JsonBlob"/>', "error", "needs the field resourceId"),
     ('Source source="s"', 'Source source="t"', "error", "source t is not defined before"),
     ('InSeconds="15"', 'InSeconds="15" tint="x"', "warning", "has no attribute tint"),
     ('columns="A', 'tint="x" columns="A', "warning", "has no attribute tint"),
@@ -93,15 +94,15 @@ CASES = [
     ("</Management>", '<AgentResourceUsage dupeWindowSeconds="5"/></Management>', "warning", "dupeWindowSeconds"),
     ("</Management>", '<AgentResourceUsage tint="5"/></Management>', "error", "no attribute tint"),
     ("</Management>", '<OboDirectPartitionField name="x"/></Management>', "error", "needs name and value"),
-    ('eventVolume="Medium"', 'eventVolume="Huge"', "warning", "Medium is used"),
+    ('eventVolume="Medium"', 'eventVolume="Huge"', "error", "eventVolume must be Small, Medium or Large"),
     ('eventVolume="Medium"', "", "warning", "no eventVolume"),
     ('eventVolume="Medium"', 'eventVolume="Medium" defaultRetentionInDays="0"', "error", "defaultRetentionInDays"),
     ("<Sources>", "stray<Sources>", "warning", "has text"),
     ("<Sources>", "<Sauces/><Sources>", "error", "does not define subelement <Sauces>"),
-    ("<Events>", "<Events><HeartBeats><HeartBeat/></HeartBeats>", "note", "<HeartBeats> is ignored"),
-    ("<Events>", "<Events><Extensions><Extension extensionName='e'/></Extensions>", "warning", "does not run it"),
-    ("<Events>", "<Events><EtwProviders><EtwProvider guid='g'/></EtwProviders>", "warning", "does not run it"),
-    ("<Accounts>", "<Imports><Import file='x.xml'/></Imports><Accounts>", "error", "Import is not supported"),
+    ("<Events>", "<Events><HeartBeats><HeartBeat/></HeartBeats>", "note", "<HeartBeat> is ignored"),
+    ("<Events>", "<Events><Extensions><Extension extensionName='e'/></Extensions>", "warning", "is not run here"),
+    ("<Events>", "<Events><EtwProviders><EtwProvider guid='g'/></EtwProviders>", "warning", "is not run here"),
+    ("<Accounts>", "<Imports><Import file='x.xml'/></Imports><Accounts>", "error", "imported file cannot be read"),
     ('isDefault="true"', "", "error", "No default credential is found"),
     ('moniker="m"', "", "error", "needs the attribute moniker"),
     ('account="acct"', "", "error", "needs the attribute account"),
@@ -137,10 +138,10 @@ CASES = [
     ('source="q"', 'source="r"', "error", "source r is not defined before"),
     ('partitionKey="pk"', "", "error", "needs the attribute partitionKey"),
     ('partitionKey="pk"', 'partitionKey=""', "error", "needs the attribute partitionKey"),
-    ("</MonitoringManagement>", "", "error", "malformed XML"),
+    ("</MonitoringManagement>", "", "warning", "the document ends within <MonitoringManagement>"),
     ("<Sources>", "<Sources", "error", "malformed XML"),
     ("<MonitoringManagement", "<!DOCTYPE a []><MonitoringManagement", "error", "DOCTYPE"),
-    ("<MonitoringManagement", '<MonitoringManagement xmlns="urn:x"', "error", "XML namespace"),
+    ("<MonitoringManagement", '<MonitoringManagement xmlns="urn:x"', "warning", "XML namespace"),
     ("MonitoringManagement", "WadCfg", "error", "the root element is <WadCfg>"),
     ('eventVolume="Medium"', 'eventVolume="small"', "ok", ""),
     ('duration="PT1M"', 'duration="P1DT2H3M4.5S"', "ok", ""),
@@ -148,7 +149,8 @@ CASES = [
     ('partitionKey="pk" instanceID=""', 'partitionKey="pk"', "ok", ""),
     ('dynamic_schema="true"', 'schema="x"', "ok", ""),
     ("<OMI>", "<OMI></OMI><OMI>", "ok", ""),
-    (' columns="A', '\ncolumns="A', "ok", ""),
+    (' columns="A', '\n columns="A', "ok", ""),
+    (' columns="A', '\ncolumns="A', "error", "malformed XML once line ends are dropped"),
 ]
 
 
@@ -199,8 +201,9 @@ def test_plan_says_all_that_the_document_says() -> None:
         event_version=2,
         partitions=100,
         identity=(("Host", "vm-1"),),
-        accounts=(Account("m", "acct", "sas", SAS.replace("&amp;", "&"), HOST, True),),
-        sources=("s",),
+        accounts=(Account("m", "acct", "sas", SAS.replace("&amp;", "&"), HOST, True, BLOBS),),
+        sources=(Source("s"),),
+        routes=(Route("s", 300, Target("table", "E", "m")),),
         queries=(
             Query(
                 "root/scx",
@@ -247,11 +250,12 @@ def test_query_that_will_fail_leaves_the_others_running() -> None:
 
 
 def test_events_of_unserved_stores_are_left_out_by_name() -> None:
-    text = BASE.replace("</Management>", '<OboDirectPartitionField name="resourceId" value="/r"/></Management>')
-    plan, problems = plan_of(text.replace('isFullName="true"', 'isFullName="true" storeType="JsonBlob"'))
+    text = BASE.replace("</Accounts>", '<Account moniker="ai" appInsightsKey="k"/></Accounts>')
+    plan, problems = plan_of(text.replace('isFullName="true"', 'isFullName="true" storeType="AppInsights"'))
     assert plan is not None
     assert plan.derived == ()
-    assert ["not served" in p.message for p in problems] == [True]
+    assert sum("not served" in p.message for p in problems) == 2
+    assert not problems.failed
 
 
 def test_identity_from_everywhere() -> None:
@@ -264,8 +268,17 @@ def test_identity_from_everywhere() -> None:
     plan, problems = plan_of(text, environ)
     assert plan is not None
     tenant = (("Tenant", "t"), ("Role", "r"), ("RoleInstance", "i"))
-    assert plan.identity == (*tenant, ("A", "text"), ("B", "bee"), ("C", ""))
-    assert [p.message for p in problems] == ["the environment has no variable SEE: C is empty"]
+    assert plan.identity == tenant
+    assert [p.message for p in problems] == [
+        f"identity column {name} is ignored: Identity type TenantRole gives all columns" for name in "ABC"
+    ]
+    plan, problems = plan_of(text.replace(' type="TenantRole"', ""), environ)
+    assert plan is not None
+    assert plan.identity == (("A", "text"), ("B", "bee"))
+    assert [p.message for p in problems] == ["the environment has no variable SEE: there is no identity column C"]
+    plan, _ = plan_of(BASE.replace("<Identity>", '<Identity type="ComputerName">'))
+    assert plan is not None
+    assert plan.identity == (("ComputerName", "vm-1"),)
 
 
 def test_sealed_key_is_decrypted() -> None:
@@ -296,6 +309,7 @@ def test_account_of_the_embedded_store_needs_no_key() -> None:
     assert list(problems) == []
     assert plan is not None
     assert plan.accounts[0].table_endpoint == "file:///d/t.db"
+    assert plan.accounts[0].kind == "key"  # a SAS without fields would be taken for one that is bound to a table
 
 
 def test_plan_survives_json() -> None:

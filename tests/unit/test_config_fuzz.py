@@ -23,7 +23,9 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_
 NAMES = st.sampled_from(
     [*lad23.PUBLIC_KEYS, *lad23.PROTECTED_KEYS, "diagnosticMonitorConfiguration", "metrics", "resourceId", "table",
      "performanceCounters", "performanceCounterConfiguration", "class", "counterSpecifier", "condition", "namespace",
-     "fileLogs", "fileLogConfiguration", "file", "query", "sinksConfig", "sinks", "applicationInsights"]
+     "fileLogs", "fileLogConfiguration", "file", "query", "sinksConfig", "sinks", "applicationInsights", "type",
+     "counter", "sampleRate", "annotation", "displayName", "metricAggregation", "scheduledTransferPeriod", "sink",
+     "name", "sasURL", "syslogEvents", "syslogEventConfiguration", "LOG_CRON", "frequency", "traceFlags"]
 )  # fmt: skip
 JSON = st.recursive(
     SCALARS,
@@ -121,10 +123,12 @@ ELEMENTS = st.recursive(
 )
 
 
-@given(OBJECTS | JSON, st.just(PROTECTED) | OBJECTS | JSON, st.sampled_from([None, "2.3"]))
+@given(OBJECTS | JSON, st.just(PROTECTED) | OBJECTS | JSON, st.sampled_from([None, "2.3", "3.0", "4.0"]))
 @settings(deadline=None)
 def test_any_settings_give_a_document_or_an_error(public: object, protected: object, lad: str | None) -> None:
     made = generate(public, protected, lad=lad, machine=Machine("u", ""), now=NOW)
+    assert all(p.path and p.message for p in made.problems)
+    assert all(p.cure for p in made.problems if p.severity != "note" and p.path != "...")
     if made.xml is None:
         assert any(p.severity == "error" for p in made.problems)
         return

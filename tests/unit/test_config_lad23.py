@@ -243,7 +243,7 @@ def test_partition_key_and_instance() -> None:
         root = root_of(made({**public, "xmlCfg": wad("", scale_set)}))
         queries = root.findall("Events/DerivedEvents/DerivedEvent/LADQuery")
         assert {q.get("instanceID") for q in queries} == {instance}
-        assert all((q.get("partitionKey") or "").endswith(":002Fpool:0028:00E9:0029") for q in queries)
+        assert all((q.get("partitionKey") or "").endswith(":002Fpool:0028é:0029") for q in queries)
     plain = root_of(made({"xmlCfg": wad("")})).findall("Events/DerivedEvents/DerivedEvent/LADQuery")
     assert {q.get("instanceID") for q in plain} == {""}
 
@@ -350,7 +350,31 @@ def test_own_counters_and_periods_are_honoured(honour: object) -> None:
 def test_without_honour_the_fixed_set_is_collected_and_said_so() -> None:
     generated = made({"xmlCfg": wad(LISTED)})
     assert events(root_of(generated)) == DEFAULT_TABLES + PORTAL_EVENTS
+    told = found(generated, "warning", "$.public.xmlCfg")
+    assert "fixed set" in told
+    for listed in ("sampleRate PT60S", "\\Processor\\PercentIdleTim", "MetricAggregation PT5M"):
+        assert listed in told
+
+
+def test_what_the_fixed_set_delivers_anyway_is_only_a_note() -> None:
+    listed = (
+        "<PerformanceCounters>"
+        '<PerformanceCounterConfiguration counterSpecifier="\\Memory\\UsedMemory" sampleRate="PT15S"/>'
+        f'</PerformanceCounters><Metrics resourceId="{RESOURCE}"><MetricAggregation scheduledTransferPeriod="PT1H"/>'
+        "</Metrics>"
+    )
+    generated = made({"xmlCfg": wad(listed)})
     assert "fixed set" in found(generated, "note", "$.public.xmlCfg")
+    assert not found(generated, "warning", "$")
+
+
+def test_what_lad_never_read_in_xml_cfg_is_named() -> None:
+    inner = '<DiagnosticInfrastructureLogs/><Metric resourceId="x"/>'
+    xml = f'<WadCfg><DiagnosticMonitorConfiguration overallQuotaInMB="4096">{METRICS}{inner}'
+    generated = made({"xmlCfg": packed(f"{xml}</DiagnosticMonitorConfiguration></WadCfg>")})
+    assert "overallQuotaInMB, DiagnosticInfrastructureLogs" in found(generated, "note", "$.public.xmlCfg")
+    [unknown] = [p for p in generated.problems if p.severity == "warning"]
+    assert (unknown.value, unknown.cure) == ("Metric", "did you mean Metrics?")
 
 
 def test_honour_without_listed_counters_collects_all() -> None:
@@ -454,7 +478,8 @@ def test_queries_that_will_fail_are_warnings(query: str, message: str) -> None:
     [
         ({}, None, "Medium", False),
         ({"eventVolume": "Large"}, None, "Large", False),
-        ({"eventVolume": "Large", "ladCfg": monitor(eventVolume="Small")}, None, "Small", False),
+        ({"eventVolume": "Large", "ladCfg": monitor(eventVolume="Small")}, None, "Small", True),
+        ({"eventVolume": "small"}, None, "small", False),
         ({"eventVolume": "LARGE"}, None, "Large", True),
         ({"eventVolume": "Huge"}, None, "Medium", True),
         ({"eventVolume": "Huge"}, "2.3", "Huge", True),
@@ -502,10 +527,18 @@ def test_file_logs() -> None:
 
 @pytest.mark.parametrize("key", ["enableSyslog", "EnableSyslog"])
 @pytest.mark.parametrize("value", [True, False])
-def test_boolean_switch_is_understood_with_a_warning(key: str, value: bool) -> None:
+def test_boolean_switch_is_an_error_because_lad_stopped_there(key: str, value: bool) -> None:
     generated = made({key: value})
+    assert not generated.ok
+    assert "boolean" in found(generated, "error", f"$.public.{key}")
+    assert [p.cure for p in generated.problems] == [f'write "{str(value).lower()}", in quotes']
+
+
+@pytest.mark.parametrize(("value", "severity"), [("true", "note"), ("TRUE", "note"), ("false", ""), ("on", "warning")])
+def test_the_switch_is_a_string(value: str, severity: str) -> None:
+    generated = made({"enableSyslog": value})
     assert generated.ok
-    assert "boolean" in found(generated, "warning", f"$.public.{key}")
+    assert next((p.severity for p in generated.problems), "") == severity
 
 
 def test_deployment_id_is_written() -> None:
@@ -558,7 +591,7 @@ def test_unknown_settings_are_named_with_the_nearest_spelling() -> None:
     told = {p.path: (p.severity, p.cure) for p in generated.problems}
     assert told["$.public.perfcfg"] == ("warning", "did you mean perfCfg?")
     assert told["$.public.storageAccountKey"][0] == "warning"
-    assert told["$.public.zzz"] == ("note", "")
+    assert told["$.public.zzz"] == ("warning", "remove it")
 
 
 def test_characters_that_xml_cannot_carry_are_an_error() -> None:
@@ -591,16 +624,16 @@ def test_text_that_needs_escaping_survives() -> None:
         ),
     ],
 )
-def test_later_settings_are_refused_by_name(public: object, protected: object, path: str) -> None:
-    generated = made(public, protected)
-    assert generated.xml is None
-    assert generated.dialect == "3.0"
-    assert "LAD 3.0 settings are not supported yet by this version" in found(generated, "error", path)
+def test_later_settings_are_told_from_2_3(public: object, protected: object, path: str) -> None:
+    assert made(public, protected).dialect == "3.0"
+    told = made(public, protected, lad="2.3")
+    assert told.dialect == "2.3"
+    assert "LAD 2.3 does not read it" in found(told, "warning", path)
 
 
-def test_asking_for_a_later_dialect_is_refused() -> None:
-    assert "LAD 4.0 settings are not supported yet" in found(made({}, lad="4.0"), "error", "$")
+def test_a_dialect_that_there_is_not() -> None:
     assert "unknown dialect" in found(made({}, lad="9"), "error", "$")
+    assert made({}, lad="9").xml is None
 
 
 def test_later_keys_read_to_the_letter_as_2_3_are_warned_of() -> None:

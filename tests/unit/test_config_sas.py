@@ -34,6 +34,10 @@ def judged(token: str) -> list[str]:
         "2050-01-01T00:00:00Z",
         "9999-12-31T23:59:59Z",
         "2031-05-06T07:08:09+02:00",
+        "2031-05-06T07:08-0530",
+        "2031-05-06T07%3A08%3A09.123Z",
+        "2038-01-19T03:14:08Z",
+        "2106-02-07T06:28:16Z",
     ],
 )
 def test_good_tokens_have_nothing_to_say(se: str) -> None:
@@ -64,6 +68,15 @@ def test_good_tokens_have_nothing_to_say(se: str) -> None:
         (GOOD, GOOD.replace("%", "%25"), "percent-encoded twice"),
         (GOOD, GOOD.replace("%", "%25").replace("=", "%3D").replace("&", "%26"), "whole SAS is percent-encoded"),
         (GOOD, "hello", "no name=value fields"),
+        (GOOD, f'"{GOOD}"', "stands in quotes"),
+        (GOOD, f"BlobEndpoint=https://a.blob.core.windows.net/;SharedAccessSignature={GOOD};", "a connection string"),
+        ("&sig", "&se=2040-01-01&sig", "has se more than once"),
+        ("sp=acluw", "sp=acluwQ", "letters that the service does not know"),
+        ("sv=2018-03-28", "sv=1", "is not a date"),
+        ("sv=2018-03-28", "sv=2014-02-14", "2015-04-05 or later"),
+        ("sv=", "spr=http&sv=", "spr of the SAS must be"),
+        ("sv=", "sip=10.0.0.1&sv=", "from some addresses only"),
+        ("st=2026-01-01", "st=2031-06-01", "ends before it begins"),
     ],
 )
 def test_odd_tokens_are_named(old: str, new: str, message: str) -> None:
@@ -72,8 +85,40 @@ def test_odd_tokens_are_named(old: str, new: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        (timedelta(days=14, seconds=1), ""),
+        (timedelta(days=14), "within 14 days"),
+        (timedelta(days=7, seconds=1), "within 14 days"),
+        (timedelta(days=7), "within 7 days"),
+        (timedelta(days=1, seconds=1), "within 7 days"),
+        (timedelta(days=1), "within 1 day,"),
+        (timedelta(seconds=1), "within 1 day,"),
+        (timedelta(0), "expired at"),
+        (-timedelta(days=400), "expired at"),
+    ],
+)
+def test_expiry_is_told_in_steps(left: timedelta, told: str) -> None:
+    end = (NOW + left).strftime("%Y-%m-%dT%H:%M:%SZ")
+    messages = judged(GOOD.replace("2031-05-06T07%3A08%3A09Z", end))
+    dates = [m for m in messages if "expire" in m]
+    assert len(dates) == (1 if told else 0)
+    assert told in "".join(dates)
+
+
+@given(st.sampled_from(["sv", "ss", "srt", "sp", "st", "se", "spr", "sip", "tn", "sr", "si", "x"]), st.text(max_size=9))
+def test_a_signature_behind_a_wrong_separator_is_not_shown(name: str, text: str) -> None:
+    secret = "c2VjcmV0c2VjcmV0c2VjcmV0"
+    problems = Problems()
+    for token in (f"{name}={text};sig={secret}", f"{name}=2030-01-01%26sig%3D{secret}", f"sig={secret}{text}"):
+        sas.judge_sas(sas.normalise(token, "$.t", problems), "$.t", NOW, problems)
+    assert all(secret not in repr(p) for p in problems)
+
+
+@pytest.mark.parametrize(
     "odd",
-    ["?" + GOOD, f" {GOOD}\r\n", "https://x.y/z?" + GOOD, GOOD.replace("&", "&amp;"), GOOD.replace("%", "%25"),
+    ["?" + GOOD, f'"{GOOD}"', f"SharedAccessSignature={GOOD};x",
+     f" {GOOD}\r\n", "https://x.y/z?" + GOOD, GOOD.replace("&", "&amp;"), GOOD.replace("%", "%25"),
      GOOD.replace("%", "%25").replace("=", "%3D").replace("&", "%26")],
 )  # fmt: skip
 def test_what_can_be_undone_gives_the_token_that_was_meant(odd: str) -> None:
@@ -148,6 +193,52 @@ def test_endpoints(given_text: str, exact: bool, endpoint: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given_text", "blob"),
+    [
+        ("", "https://acct.blob.core.windows.net"),
+        ("https://core.chinacloudapi.cn", "https://acct.blob.core.chinacloudapi.cn"),
+        ("core.usgovcloudapi.net", "https://acct.blob.core.usgovcloudapi.net"),
+        ("https://acct.table.core.windows.net/", "https://acct.blob.core.windows.net"),
+        ("https://acct.blob.core.windows.net", "https://acct.blob.core.windows.net"),
+        ("http://127.0.0.1:10002", "http://127.0.0.1:10000/acct"),
+        ("http://127.0.0.1:10002/devstoreaccount1", "http://127.0.0.1:10000/devstoreaccount1"),
+        ("http://[::1]:10002", "http://[::1]:10000/acct"),
+        ("http://10.0.0.9", "http://10.0.0.9/acct"),
+        ("file:///var/lib/x/tables.db", "file:///var/lib/x/tables.db"),
+    ],
+)
+def test_blob_endpoints(given_text: str, blob: str) -> None:
+    problems = Problems()
+    assert endpoints.endpoints("acct", given_text, "$.e", False, problems).blob == blob
+    assert not problems.failed
+
+
+@pytest.mark.parametrize(
+    ("text", "severity", "message", "cure"),
+    [
+        ("https://core.window.net", "warning", "not the suffix of a known cloud", "core.windows.net"),
+        ("core.chinacloudapi.com", "warning", "not the suffix of a known cloud", "core.chinacloudapi.cn"),
+        ("https://other.table.core.windows.net", "warning", "another account", "suffix only"),
+        ("http://core.windows.net", "warning", "in clear", "https://"),
+        ("https://acct.blob.core.windows.net", "note", "more than a cloud suffix", ""),
+        ("https://acct.table.core.windows.net", "note", "full table endpoint", ""),
+    ],
+)
+def test_endpoints_that_are_probably_not_meant(text: str, severity: str, message: str, cure: str) -> None:
+    problems = Problems()
+    endpoints.endpoints("acct", text, "$.e", False, problems)
+    [told] = problems
+    assert (told.severity, message in told.message, cure in told.cure) == (severity, True, True)
+
+
+def test_private_clouds_are_nothing_to_warn_of() -> None:
+    for text in ("https://local.azurestack.external", "core.mycloud.example"):
+        problems = Problems()
+        endpoints.endpoints("acct", text, "$.e", False, problems)
+        assert list(problems) == []
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "ftp://core.windows.net",
@@ -159,6 +250,8 @@ def test_endpoints(given_text: str, exact: bool, endpoint: str) -> None:
         "https://h.net?sig=x",
         "https://[::1",
         "core windows net",
+        "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=sig=x;EndpointSuffix=core.windows.net",
+        "TableEndpoint=https://a.table.core.windows.net/;SharedAccessSignature=sv=1&sig=x",
     ],
 )
 def test_endpoints_that_cannot_work(text: str) -> None:

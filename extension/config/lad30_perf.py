@@ -1,0 +1,69 @@
+"""``perfCfg`` of LAD 3.0: queries of one's own into tables and sinks (spec/lad-handler.md 5.4)."""
+
+from __future__ import annotations
+
+import re
+
+from extension.config import lad30_names, lad30_sinks, values
+from extension.config.lad30_sinks import Sinks
+from extension.config.model import NAMESPACE
+from extension.config.model30 import EVENT_HUB, JSON_BLOB, Findings, Hub, Query, Reading
+from extension.config.queries import check_query
+from extension.config.values import PUBLIC, Object, member
+
+_KEYS = ("query", "table", "namespace", "frequency", "sinks")
+_DEFAULT_FREQUENCY = "300"
+_PATH = member(PUBLIC, "perfCfg")
+
+
+def read(
+    public: Object, sinks: Sinks, how: Reading, findings: Findings
+) -> tuple[tuple[Query, ...], tuple[Hub, ...], set[str]]:
+    """The queries, the Event Hubs that get their rows, and the names of all sinks used."""
+    problems = findings.problems
+    queries: list[Query] = []
+    hubs: dict[Hub, None] = {}
+    used: set[str] = set()
+    listed = values.items(public, "perfCfg", PUBLIC, problems) or []
+    if listed and how.telegraf:
+        if how.exact:
+            problems.warning(_PATH, "LAD 4 asks no OMI queries: has no effect", "read the settings as LAD 3.0")
+            return (), (), used
+        problems.note(_PATH, "LAD 4 did not ask these queries; here they are asked, as LAD 3.0 did")
+    for at, element in listed:
+        entry = values.obj(element, at, problems)
+        lad30_names.report_keys(entry, at, _KEYS, {}, problems)
+        text, table = values.text(entry, "query", at, problems), values.text(entry, "table", at, problems)
+        names = lad30_sinks.named(entry, at, problems)
+        used.update(names)
+        if not text or not (table or names):
+            lacking = "query" if not text else "table or sinks"
+            message = f"Ignoring perfCfg array element missing required elements: {lacking}"
+            problems.warning(at, message, "give a query, and a table or sinks")
+            continue
+        namespace = values.text(entry, "namespace", at, problems) or NAMESPACE
+        rate = _frequency(entry, at, findings)
+        problems.extend(check_query(text, namespace, member(at, "query")))
+        if table:
+            lad30_names.check_table(table, member(at, "table"), problems)
+            queries.append(Query(text, table, rate, "", namespace))
+        for sink in lad30_sinks.strict(names, sinks, member(at, "sinks"), findings):
+            if sink.kind == EVENT_HUB:
+                hubs[Hub(sink.name, sink)] = None
+            store = JSON_BLOB if sink.kind == JSON_BLOB else "local"
+            queries.append(Query(text, sink.name, rate, store, namespace))
+    return tuple(queries), tuple(hubs), used
+
+
+def _frequency(entry: Object, at: str, findings: Findings) -> str:
+    """Seconds between two queries, as text."""
+    given = entry.get("frequency")
+    if given is None:
+        return _DEFAULT_FREQUENCY
+    text = str(given).strip() if isinstance(given, (int, str)) and not isinstance(given, bool) else ""
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not int(text):
+        told = given if isinstance(given, str) else text or values.kind(given)
+        message = "must be a whole number of seconds, at least 1"
+        findings.problems.error(member(at, "frequency"), message, "write 300", told)
+        return _DEFAULT_FREQUENCY
+    return text

@@ -1,0 +1,208 @@
+"""``lad config convert``: what has a counterpart becomes the same streams, the rest is listed; secrets stay out."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from extension.cli import main
+from extension.config.convert import PLACEHOLDER, without_secrets
+from extension.config.convert_streams import asked, streams
+from extension.config.defaults import public_settings
+from extension.config.plan import planned
+from extension.plan import Account
+from tests.daemon_bed import document
+
+SIG = "c2lnbmF0dXJlLXRoYXQtaXMtc2VjcmV0"
+SAS = f"sv=2018-03-28&ss=bt&srt=sco&sp=rwlacud&se=2090-01-01T00:00:00Z&sig={SIG}"
+KEY = base64.b64encode(b"k" * 64).decode()
+RESOURCE = "/subscriptions/s/resourceGroups/g_1/providers/Microsoft.Compute/virtualMachines/web-01"
+
+
+class _Out(io.TextIOWrapper):
+    def text(self) -> str:
+        self.flush()
+        assert isinstance(self.buffer, io.BytesIO)
+        return self.buffer.getvalue().decode()
+
+
+def convert(*words: str | Path) -> tuple[int, str, str]:
+    """(exit code, standard output, standard error)."""
+    out, err = _Out(io.BytesIO(), "utf-8"), _Out(io.BytesIO(), "utf-8")
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(["config", "convert", *map(str, words)])
+    return code, out.text(), err.text()
+
+
+def _later() -> dict[str, Any]:
+    text = json.dumps(public_settings()).replace("__DIAGNOSTIC_STORAGE_ACCOUNT__", "diagacct")
+    settings: dict[str, Any] = json.loads(text.replace("__VM_OR_VMSS_RESOURCE_ID__", RESOURCE))
+    return settings
+
+
+def _file(folder: Path, public: object, protected: object | None) -> Path:
+    path = folder / "settings.json"
+    path.write_text(json.dumps({"public": public, **({"protected": protected} if protected else {})}))
+    return path
+
+
+WITH_SAS = {"storageAccountName": "diagacct", "storageAccountSasToken": SAS}
+WITH_KEY = {"storageAccountName": "diagacct", "storageAccountKey": KEY}
+
+
+def _streams(path: Path) -> set[Any]:
+    from datetime import datetime, timezone
+
+    plan, problems = planned(str(path), None, "h", {}, datetime.now(timezone.utc))
+    assert plan is not None, [p.render() for p in problems]
+    return streams(plan)
+
+
+def test_there_and_back_is_the_same(tmp_path: Path) -> None:
+    source = _file(tmp_path, _later(), WITH_SAS)
+    secret, again, third = tmp_path / "full.xml", tmp_path / "again.json", tmp_path / "third.xml"
+    code, _, _ = convert("--to", "mdsd", source, "--protected-out", secret)
+    assert code == 0
+    assert secret.stat().st_mode & 0o777 == 0o600
+    protected = tmp_path / "protected.json"
+    code, out, err = convert("--to", "3.0", secret, "--protected-out", protected)
+    assert "no counterpart: the syslog facilities" in err  # a document has none
+    assert code == 1
+    assert json.loads(protected.read_text()) == WITH_SAS
+    again.write_text(out)
+    public = json.loads(out)
+    assert len(public["ladCfg"]["diagnosticMonitorConfiguration"]["performanceCounters"][
+        "performanceCounterConfiguration"]) == 48  # fmt: skip
+    assert public["ladCfg"]["diagnosticMonitorConfiguration"]["metrics"]["resourceId"] == RESOURCE
+    code, _, err = convert("--to", "mdsd", again, "--protected", protected, "--protected-out", third)
+    assert code == 0, err
+    assert _streams(third) == _streams(secret)
+    assert len(_streams(third)) == 48 * 2 + 1
+
+
+@pytest.mark.parametrize("to", ["2.3", "3.0", "mdsd"])
+@pytest.mark.parametrize("protected", [WITH_SAS, WITH_KEY])
+def test_no_secret_is_printed(tmp_path: Path, to: str, protected: dict[str, str]) -> None:
+    public: dict[str, Any] = {
+        "perfCfg": [{"query": "SELECT UsedMemory FROM SCX_MemoryStatisticalInformation", "table": "M"}]
+    }
+    _, out, err = convert("--to", to, _file(tmp_path, public, protected))
+    assert out
+    whole = out + err + base64.b64decode(json.loads(out).get("mdsdCfg", "")).decode() if to != "mdsd" else out + err
+    assert SIG not in whole
+    assert KEY not in whole
+    assert "--protected-out" in err
+
+
+def test_earlier_settings_become_later_ones_and_say_what_is_lost(tmp_path: Path) -> None:
+    public = {
+        "enableSyslog": "false",
+        "sampleRateInSeconds": "30",
+        "perfCfg": [{"query": "SELECT UsedMemory FROM SCX_MemoryStatisticalInformation", "table": "Mem"}],
+        "fileCfg": [{"file": "/var/log/a.log", "table": "ALog"}],
+    }
+    path = _file(tmp_path, public, WITH_KEY)
+    code, out, err = convert("--to", "3.0", path)
+    made = json.loads(out)
+    assert made["perfCfg"] == [
+        {
+            "query": "SELECT UsedMemory FROM SCX_MemoryStatisticalInformation",
+            "table": "Mem",
+            "namespace": "root/scx",
+            "frequency": 30,
+        }
+    ]
+    assert made["fileLogs"] == [{"file": "/var/log/a.log", "table": "ALog"}]
+    assert code == 1
+    assert "no counterpart: the account key" in err
+
+
+def test_metrics_of_later_settings_go_into_a_document_of_ones_own(tmp_path: Path) -> None:
+    settings = _later()
+    del settings["ladCfg"]["diagnosticMonitorConfiguration"]["syslogEvents"]
+    code, out, err = convert("--to", "2.3", _file(tmp_path, settings, WITH_SAS))
+    assert code == 0, err
+    made = json.loads(out)
+    root = etree.fromstring(base64.b64decode(made["mdsdCfg"]))
+    assert len(root.findall(".//OMIQuery")) == 6 or len(root.findall(".//OMIQuery")) == 5
+    protected = tmp_path / "p.json"
+    convert("--to", "2.3", _file(tmp_path, settings, WITH_SAS), "--protected-out", protected)
+    again = tmp_path / "again.json"
+    again.write_text(out)
+    one, two = tmp_path / "one.xml", tmp_path / "two.xml"
+    assert convert("--to", "mdsd", again, "--protected", protected, "--protected-out", one)[0] == 0
+    assert convert("--to", "mdsd", _file(tmp_path, settings, WITH_SAS), "--protected-out", two)[0] == 0
+    assert _streams(one) == _streams(two)
+
+
+def test_what_settings_cannot_say_is_listed(tmp_path: Path) -> None:
+    path = tmp_path / "bed.xml"
+    path.write_text(
+        document(Account("m", "acct", "key", KEY, "https://acct.table.core.windows.net"), rate=15, period=60)
+    )
+    code, out, err = convert("--to", "3.0", path)
+    assert code == 1
+    assert "table Metrics" in err
+    assert "WADMetrics" not in "".join(line for line in err.splitlines() if "added" not in line)
+    json.loads(out)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "not JSON"),
+        ("{", "line 1"),
+        ("[]", "no document"),
+        ("<MonitoringManagement", "input"),
+        ("<Other/>", "cannot be read"),
+        ('{"perfCfg": ' + "[" * 100_000, "not JSON"),
+    ],
+)
+def test_faulty_input_is_named(tmp_path: Path, content: str, told: str) -> None:
+    path = tmp_path / "input"
+    path.write_text(content)
+    code, out, err = convert("--to", "3.0", path)
+    assert (code, out) == (1, "")
+    assert told in err
+    assert "Traceback" not in err
+
+
+def test_a_missing_file_and_missing_secrets_are_told(tmp_path: Path) -> None:
+    code, _, err = convert("--to", "3.0", tmp_path / "none")
+    assert code == 1
+    assert "cannot be read" in err
+    code, out, err = convert("--to", "mdsd", _file(tmp_path, _later(), None), "--protected-out", tmp_path / "x")
+    assert (code, out) == (1, "")
+    assert "--protected" in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_every_place_of_a_secret_is_blanked() -> None:
+    xml = (
+        b'<M><Accounts><Account key="S1" decryptKeyPath="/k"/><ServiceBusAccountInfos><ServiceBusAccountInfo '
+        b'connectionString="S2"/></ServiceBusAccountInfos></Accounts><EventPublisher><Key decryptKeyPath="/k">S3</Key>'
+        b"</EventPublisher></M>"
+    )
+    made = without_secrets(xml).decode()
+    assert not any(secret in made for secret in ("S1", "S2", "S3", "/k"))
+    assert made.count(PLACEHOLDER) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("SELECT a, b FROM C", (("a", "b"), "C", "")),
+        ("select a from C where Name='_Total'  AND b=1", (("a",), "C", "Name='_Total' AND b=1")),
+        ("SELECT * FROM C WHERE x='from here where'", (("*",), "C", "x='from here where'")),
+        ("nonsense", None),
+    ],
+)
+def test_queries_are_taken_apart(text: str, parts: object) -> None:
+    assert asked(text) == parts
