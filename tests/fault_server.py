@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -35,30 +36,40 @@ class Reply:
 
 @dataclass(frozen=True)
 class Seen:
-    """One request."""
+    """One request; ``peer`` is the client's port, the same for requests of one connection."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: str
+    peer: int = 0
 
 
 class FaultServer:
-    """Serves on a free loopback port; ``script`` is used up one reply per request, then everything succeeds."""
+    """Serves on a free loopback port; ``script`` is used up one reply per request, then ``judge`` is asked, and what
+    it has no reply for succeeds."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        judge: Callable[[Seen], Reply | None] = lambda _request: None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.script: list[Reply] = []
+        self.judge = judge
         self.seen: list[Seen] = []
         self.released = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self._next, self.released))
         self._server.daemon_threads = True
+        self._scheme = "https" if tls else "http"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 
     @property
     def endpoint(self) -> str:
         """Path-style, account ``acct``."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/acct"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/acct"
 
     def stop(self) -> None:
         """Close the socket and end the threads."""
@@ -69,7 +80,7 @@ class FaultServer:
 
     def _next(self, request: Seen) -> Reply:
         self.seen.append(request)
-        return self.script.pop(0) if self.script else Reply()
+        return self.script.pop(0) if self.script else self.judge(request) or Reply()
 
 
 def _handler(answer: Callable[[Seen], Reply], released: threading.Event) -> type[BaseHTTPRequestHandler]:
@@ -81,7 +92,8 @@ def _handler(answer: Callable[[Seen], Reply], released: threading.Event) -> type
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-            request = Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+            headers = {k.lower(): v for k, v in self.headers.items()}
+            request = Seen(self.command, self.path, headers, body, self.client_address[1])
             reply = answer(request)
             if reply.hold:
                 released.wait(60)
@@ -97,7 +109,7 @@ def _handler(answer: Callable[[Seen], Reply], released: threading.Event) -> type
         do_GET = do_POST  # noqa: N815
 
         def _send(self, reply: Reply, request: Seen) -> None:
-            status, kind, text = _content(reply, request)
+            status, kind, text = content(reply, request)
             self.send_response_only(status)
             headers = {
                 "Content-Type": kind,
@@ -116,7 +128,8 @@ def _handler(answer: Callable[[Seen], Reply], released: threading.Event) -> type
     return Handler
 
 
-def _content(reply: Reply, request: Seen) -> tuple[int, str, bytes]:
+def content(reply: Reply, request: Seen) -> tuple[int, str, bytes]:
+    """Status, content type and body of an answer."""
     error = f'{{"odata.error":{{"code":"{reply.code}","message":{{"lang":"en-US","value":"{reply.message}"}}}}}}'
     if reply.body is not None:
         return reply.status, "text/html", reply.body.encode()

@@ -7,7 +7,6 @@ BadStatusLine, ValueError), so any exception can be given; what is not known is 
 from __future__ import annotations
 
 import http.client
-import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -19,9 +18,8 @@ from requests import exceptions as web
 from urllib3 import exceptions as lib
 
 from extension.sinks import sas
+from extension.sinks.azure_batch_answer import first_line
 from extension.sinks.errors import Outcome
-
-_INDEX = re.compile(r"\s*(\d{1,3}):")
 
 # First match wins; each exception is looked at with everything that it was made from.
 _KINDS: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
@@ -48,7 +46,7 @@ def outcome_of(error: BaseException, operation: sas.Operation, rows: int = 1) ->
         return Outcome(status=413, code="RequestBodyTooLarge", rows=rows, operation=operation)
     if isinstance(error, core.HttpResponseError) and status is not None:
         headers: Mapping[str, str] = getattr(response, "headers", None) or {}
-        detail, row = _first_line(error)
+        detail, row = first_line(str(getattr(error, "message", None) or error))
         return Outcome(
             status=status,
             code=_code(error, headers),
@@ -107,15 +105,3 @@ def _stable_detail(error: BaseException) -> str:
         if isinstance(item, OSError) and item.strerror and not isinstance(item, web.RequestException):
             words = item.strerror
     return words
-
-
-def _first_line(error: BaseException) -> tuple[str, int | None]:
-    """The first line of the message, and the row that a batch's message starts with (``3:The property ...``)."""
-    text = str(getattr(error, "message", None) or error)
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    if first == "None":  # what the SDK makes of an answer without a body
-        return "", None
-    if "<html" in first.lower() or first.startswith("<!"):
-        return "an HTML page", None
-    found = _INDEX.match(first)
-    return (first[found.end() :], int(found.group(1))) if found else (first, None)

@@ -6,6 +6,7 @@ here, with the service's own error codes. Pure functions.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +22,11 @@ MAX_ENTITY = 1 << 20
 MAX_BATCH = 4 << 20
 
 _TABLE = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}", re.ASCII)
+_GOOD_KEY = re.compile(r"[ !\"$-.0->@-\[\]-~]{0,512}", re.ASCII)
+"""The usual keys: ASCII, short enough and nothing of :data:`_BAD_KEY`."""
 _BAD_KEY = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{1,7})?Z", re.ASCII)
+_MAX_TIME = len("2026-11-21T09:17:55.6389981Z")
 _FIXED_SIZE = {"Int32": 4, "Int64": 8, "Double": 8, "DateTime": 8, "Boolean": 1}
 
 
@@ -62,13 +66,13 @@ def check_batch(table: str, rows: Sequence[Row], *, max_rows: int = 100) -> Refu
             return Refusal(
                 "CommandsInBatchActOnDifferentPartitions", "a batch has rows of two PartitionKeys: split it", "split"
             )
-        found = check_row(row)
+        found, size = _examine(row)
         if found is None and row.row_key in seen:
             found = ("InvalidDuplicateRow", f"RowKey {row.row_key[:80]!r} occurs twice in a batch")
         if found is not None:
             return Refusal(found[0], f"row {index} of a batch for table {table}: {found[1]}", "drop-row", index)
         seen.add(row.row_key)
-        total += entity_size(row)
+        total += size
     if total > MAX_BATCH:
         return Refusal("RequestBodyTooLarge", f"a batch has {total} bytes and may have {MAX_BATCH}: split it", "split")
     return None
@@ -76,38 +80,66 @@ def check_batch(table: str, rows: Sequence[Row], *, max_rows: int = 100) -> Refu
 
 def check_row(row: Row) -> tuple[str, str] | None:
     """(error code, what is wrong) of the first rule that this row breaks, or None."""
-    for name, key in (("PartitionKey", row.partition_key), ("RowKey", row.row_key)):
-        if not isinstance(key, str):
-            return "PropertiesNeedValue", f"{name} is not a string"
-        if utf16_units(key) > MAX_KEY:
-            return "KeyValueTooLarge", f"{name} has {utf16_units(key)} characters, at most {MAX_KEY} are allowed"
-        bad = _BAD_KEY.search(key)
-        if bad:
-            where = f"U+{ord(bad.group()):04X} at position {bad.start()}"
-            return "InvalidInput", f"{name} holds a forbidden character ({where}; not allowed: / \\ # ? and controls)"
-    if len(row.columns) > MAX_PROPERTIES:
-        return "TooManyProperties", f"{len(row.columns)} columns, at most {MAX_PROPERTIES} are allowed"
-    for name, value in row.columns.items():
-        found = _check_name(name) or _check_value(name, value)
-        if found is not None:
-            return found
-    size = entity_size(row)
+    return _examine(row)[0]
+
+
+def _examine(row: Row) -> tuple[tuple[str, str] | None, int]:
+    """What is wrong with a row, and its size as :func:`entity_size` gives it (0 with a fault).
+
+    One pass over the columns: every row that is uploaded comes through here, so what is checked of an ordinary
+    column is written out and everything odd is left to the functions below.
+    """
+    fault = _check_key("PartitionKey", row.partition_key) or _check_key("RowKey", row.row_key)
+    if fault is None and len(row.columns) > MAX_PROPERTIES:
+        fault = ("TooManyProperties", f"{len(row.columns)} columns, at most {MAX_PROPERTIES} are allowed")
+    if fault is not None:
+        return fault, 0
+    size = 4 + 2 * (utf16_units(row.partition_key) + utf16_units(row.row_key))
+    for name, typed in row.columns.items():
+        fault = _check_name(name) if len(name) <= MAX_NAME else _check_long_name(name)
+        if fault is None:
+            kind, value = typed
+            if kind == "String" and type(value) is str and value.isascii() and len(value) <= MAX_STRING:
+                size += 12 + 2 * (len(name) + len(value))
+                continue
+            if not (kind == "Double" and type(value) is float):
+                fault = _check_value(name, typed)
+        if fault is not None:
+            return fault, 0
+        size += _column_size(name, typed)
     if size > MAX_ENTITY:
-        return "EntityTooLarge", f"the row has {size} bytes, at most {MAX_ENTITY} are allowed"
+        return ("EntityTooLarge", f"the row has {size} bytes, at most {MAX_ENTITY} are allowed"), 0
+    return None, size
+
+
+def _check_key(name: str, key: object) -> tuple[str, str] | None:
+    if not isinstance(key, str):
+        return "PropertiesNeedValue", f"{name} is not a string"
+    if _GOOD_KEY.fullmatch(key):
+        return None
+    if utf16_units(key) > MAX_KEY:
+        return "KeyValueTooLarge", f"{name} has {utf16_units(key)} characters, at most {MAX_KEY} are allowed"
+    bad = _BAD_KEY.search(key)
+    if bad:
+        where = f"U+{ord(bad.group()):04X} at position {bad.start()}"
+        return "InvalidInput", f"{name} holds a forbidden character ({where}; not allowed: / \\ # ? and controls)"
     return None
 
 
+@functools.lru_cache(maxsize=1024)
 def _check_name(name: str) -> tuple[str, str] | None:
     if name in ("PartitionKey", "RowKey"):
         return "DuplicatePropertiesSpecified", f"the column {name} repeats a key"
-    if len(name) > MAX_NAME:
-        return "PropertyNameTooLong", f"column name {name[:40]!r}... has {len(name)} characters, at most {MAX_NAME}"
     if not name.isidentifier():
         return (
             "PropertyNameInvalid",
             f"column name {name[:80]!r}: only letters, digits and _ are allowed, no digit first",
         )
     return None
+
+
+def _check_long_name(name: str) -> tuple[str, str]:
+    return "PropertyNameTooLong", f"column name {name[:40]!r}... has {len(name)} characters, at most {MAX_NAME}"
 
 
 def _check_value(name: str, typed: EdmValue) -> tuple[str, str] | None:
@@ -125,10 +157,11 @@ def _check_value(name: str, typed: EdmValue) -> tuple[str, str] | None:
             return _mistyped(name, kind, value)
         limit = 1 << (31 if kind == "Int32" else 63)
         if not -limit <= value < limit:
-            return "OutOfRangeInput", f"column {name}: {value} does not fit {kind}"
+            shown = value if value.bit_length() < 200 else f"an integer of {value.bit_length()} bits"
+            return "OutOfRangeInput", f"column {name}: {shown} does not fit {kind}"
         return None
     if kind == "Double":
-        return None if isinstance(value, (float, int)) and not isinstance(value, bool) else _mistyped(name, kind, value)
+        return _check_double(name, value)
     if kind == "Boolean":
         return None if isinstance(value, bool) else _mistyped(name, kind, value)
     if kind == "DateTime":
@@ -136,20 +169,43 @@ def _check_value(name: str, typed: EdmValue) -> tuple[str, str] | None:
     return "InvalidValueType", f"column {name} has the unknown type {kind!r}"
 
 
+def _check_double(name: str, value: Any) -> tuple[str, str] | None:
+    if isinstance(value, bool) or not isinstance(value, (float, int)):
+        return _mistyped(name, "Double", value)
+    try:
+        float(value)
+    except OverflowError:
+        return "OutOfRangeInput", f"column {name}: an integer of {value.bit_length()} bits does not fit Double"  # type: ignore[union-attr]
+    return None
+
+
 def _check_time(name: str, value: Any) -> tuple[str, str] | None:
-    match = _TIME.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
+    if not isinstance(value, str) or len(value) > _MAX_TIME or not (found := _time(value)):
         return _mistyped(name, "DateTime", value)
-    year, month, day, hour, minute, second = (int(g) for g in match.groups())
-    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 60):
-        return _mistyped(name, "DateTime", value)
-    if year < 1601:
+    if found == "early":
         return "OutOfRangeInput", f"column {name}: {value} is before 1601-01-01"
     return None
 
 
+@functools.lru_cache(maxsize=256)
+def _time(text: str) -> Literal["", "early", "good"]:
+    """Whether ``text`` is a time ("" if not) and one that can be stored. The rows of a batch share their times."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return ""
+    year, month, day, hour, minute, second = (int(g) for g in match.groups())
+    if not (1 <= month <= 12 and 1 <= day <= _days(year, month) and hour < 24 and minute < 60 and second < 60):
+        return ""
+    return "early" if year < 1601 else "good"
+
+
+def _days(year: int, month: int) -> int:
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]
+
+
 def _mistyped(name: str, kind: str, value: Any) -> tuple[str, str]:
-    shown = repr(value)
+    shown = repr(value) if not isinstance(value, int) or value.bit_length() < 200 else "a very long integer"
     return (
         "InvalidInput",
         f"column {name} is not of its type {kind}: {shown if len(shown) <= 60 else shown[:57] + '...'}",
@@ -159,10 +215,14 @@ def _mistyped(name: str, kind: str, value: Any) -> tuple[str, str]:
 def entity_size(row: Row) -> int:
     """Bytes an entity counts for: 4, two per key character; per column 8, two per name character, its value."""
     size = 4 + 2 * (utf16_units(row.partition_key) + utf16_units(row.row_key))
-    for name, (kind, value) in row.columns.items():
-        size += 8 + 2 * len(name)
-        size += 4 + 2 * utf16_units(value) if kind == "String" and isinstance(value, str) else _FIXED_SIZE.get(kind, 8)
-    return size
+    return size + sum(_column_size(name, typed) for name, typed in row.columns.items())
+
+
+def _column_size(name: str, typed: EdmValue) -> int:
+    kind, value = typed
+    if kind == "String" and isinstance(value, str):
+        return 12 + 2 * (len(name) + utf16_units(value))
+    return 8 + 2 * len(name) + _FIXED_SIZE.get(kind, 8)
 
 
 def utf16_units(text: str) -> int:

@@ -144,6 +144,12 @@ RULES: tuple[Rule, ...] = (
         "unexpected answer",
         "the answer is not one of a table service; a proxy or portal in between?",
     ),
+    Rule(
+        "split",
+        "the batch is too large; it is sent in halves",
+        kinds=frozenset({"oversize"}),
+        code="RequestBodyTooLarge",
+    ),
     _kind("bad-key", "slow", "InvalidKey", "the account key is not base64; copy it again from the storage account"),
     _kind(
         "unknown",
@@ -192,6 +198,12 @@ RULES: tuple[Rule, ...] = (
         "slow",
         "the table is being deleted and is created again when that is done",
         wait=TABLE_BEING_DELETED_WAIT,
+    ),
+    _on(
+        (409,),
+        ("EntityAlreadyExists",),
+        "drop-row",
+        "the service inserts where it should replace, and a row with these keys is there already",
     ),
     _on((409,), ("AccountBeingCreated",), "slow", "the account is still being created", connection=True),
     _on((409,), (), "retry", "something else works on the same rows or table; they are sent again", code="Conflict"),

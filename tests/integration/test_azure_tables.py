@@ -212,9 +212,10 @@ def test_poison_rows_that_only_the_service_finds(
     azurite: Azurite, table_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same refusals when nothing is checked here: code and index come out of the batch's answer."""
-    from extension.sinks import limits
+    from extension.sinks import azure_batch_client, limits
 
     monkeypatch.setattr(limits, "check_batch", lambda *_args, **_more: None)
+    monkeypatch.setattr(azure_batch_client, "MAX_BATCH", 1 << 30)
     error = refused(azurite.key_account(), table_name, [row("a"), row("b"), row("a")])
     assert (error.reaction, error.code, error.row) == ("drop-row", "InvalidDuplicateRow", 2)
     long = [row("a"), row("b", Text=("String", "x" * 32769))]

@@ -136,3 +136,31 @@ def test_utf16_units_counts_as_utf16_does(text: str) -> None:
 def test_no_row_makes_the_check_fail(pk: str, rk: str, columns: dict[str, EdmValue]) -> None:
     found = check_row(Row(pk, rk, columns))
     assert found is None or found[0].isalnum()
+
+
+def test_the_size_is_exact_at_the_limit() -> None:
+    texts: dict[str, EdmValue] = {f"c{i:02}": ("String", "x" * 32768) for i in range(15)}
+    texts |= {"d": ("Double", 1.0), "u": ("String", "\u00e9\U0001f600")}
+    left = MAX_ENTITY - entity_size(Row("p", "r", texts | {"last": ("String", "")}))
+    full = Row("p", "r", texts | {"last": ("String", "x" * (left // 2))})
+    assert entity_size(full) == MAX_ENTITY
+    assert check_row(full) is None
+    over = check_row(Row("p", "r", full.columns | {"u": ("String", "\u00e9\U0001f600e")}))
+    assert over is not None
+    assert over[0] == "EntityTooLarge"
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=0x17F), max_size=6), st.integers(0, 600))
+def test_keys_that_look_usual_are_judged_as_all_others(text: str, length: int) -> None:
+    key = (text * (length // max(len(text), 1) + 1))[:length] if text else ""
+    forbidden = any(c in "/\\#?" or ord(c) < 0x20 or 0x7F <= ord(c) <= 0x9F for c in key)
+    found = check_row(Row("p", key, {}))
+    assert (found is None) == (len(key) <= 512 and not forbidden)
+
+
+def test_numbers_without_measure_are_refused_in_few_words() -> None:
+    for kind, value in (("Int64", 10**5000), ("Int32", -(10**5000)), ("Double", 10**5000), ("Boolean", 10**5000)):
+        found = check_row(Row("p", "r", {"V": (kind, value)}))
+        assert found is not None
+        assert found[0] in ("OutOfRangeInput", "InvalidInput")
+        assert len(found[1]) < 200

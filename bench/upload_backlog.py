@@ -1,0 +1,123 @@
+"""A backlog through the real uploader process: its CPU, its memory before, during and after.
+
+The store is filled as a collector does; then an uploader of its own process drains it into the server of
+``bench/draining_sink.py`` while this process plays the collector that deletes what was acknowledged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from extension import component, demo, spawn
+from extension.config.build import generate
+from extension.config.machine import Machine
+from extension.pipeline.batches import Batch
+from extension.rows.edm import Row
+from extension.store.collector_db import CollectorStore
+
+AIM_S = 12.0
+"""CPU seconds for the rows of a day, 288,000."""
+DAY_ROWS = 288_000
+AIM_MIB = 42.0
+FLAT_MIB = 1.0
+KEY = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
+DEADLINE_S = 600.0
+STORE_BYTES = 1 << 30
+
+
+def configure(folder: str, endpoint: str) -> str:
+    """Write document, options and descriptor; returns the descriptor's path."""
+    chosen = demo.settings(folder)
+    protected = {"storageAccountName": "acct", "storageAccountKey": KEY, "storageAccountEndPoint": endpoint}
+    made = generate(chosen.public, protected, machine=Machine("", ""))
+    if made.xml is None:
+        raise SystemExit("; ".join(p.render() for p in made.problems))
+    paths = {name: os.path.join(folder, name) for name in ("xmlCfg.xml", "options.json", "daemon.json", "state")}
+    os.mkdir(paths["state"], 0o700)
+    with open(paths["xmlCfg.xml"], "wb") as file:
+        file.write(made.xml)
+    with open(paths["options.json"], "w", encoding="utf-8") as out:
+        json.dump(made.options, out)
+    descriptor = {"mode": "systemd", "home": folder, "config": paths["xmlCfg.xml"], "options": paths["options.json"]}
+    descriptor |= {"state_dir": paths["state"], "log": os.path.join(folder, "extension.log")}
+    with open(paths["daemon.json"], "w", encoding="utf-8") as out:
+        json.dump(descriptor, out)
+    return paths["daemon.json"]
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process so far, without its children's."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mib(pid: int) -> float:
+    """Resident memory of a process."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:")) / 1024
+
+
+def drain(port: int, batches: int, make_rows: Callable[[int], list[Row]]) -> bool:
+    """Fill, drain, print; whether CPU and memory are within the aims."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = configure(folder, f"http://127.0.0.1:{port}/acct")
+        state = os.path.join(folder, "state")
+        plan, _ = component.load_plan(os.path.join(folder, "xmlCfg.xml"), os.path.join(folder, "options.json"))
+        store = CollectorStore(state, max_bytes=STORE_BYTES)
+        rows = 0
+        for n in range(batches):
+            with store.transaction():
+                rows += store.queue([Batch(plan.accounts[0].moniker, "Bench", make_rows(n))], time.time())
+        uploader = subprocess.Popen(
+            spawn.module_argv("extension.uploader", path), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        try:
+            used, memory = _watch(uploader, store)
+        finally:
+            uploader.send_signal(signal.SIGTERM)
+            uploader.wait(20)
+            store.close()
+    return _report(rows, used, memory)
+
+
+def _watch(uploader: subprocess.Popen[bytes], store: CollectorStore) -> tuple[float, list[float]]:
+    """(CPU seconds from the first acknowledged batch on, memory once a second) until the store is empty."""
+    memory: list[float] = []
+    begun, full = None, store.outbox_rows()
+    deadline = time.monotonic() + DEADLINE_S
+    while (left := store.outbox_rows()) and uploader.poll() is None:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{left} rows were still queued after {DEADLINE_S:g} s")
+        time.sleep(0.25)
+        store.forget_delivered()
+        if begun is None and left < full:
+            begun = cpu_s(uploader.pid)
+            full = left
+        if begun is not None:
+            memory.append(rss_mib(uploader.pid))
+    if uploader.poll() is not None:
+        raise SystemExit(f"the uploader ended with {uploader.returncode}")
+    used = cpu_s(uploader.pid) - (begun or 0.0)
+    time.sleep(1.0)
+    return used, [*memory, rss_mib(uploader.pid)]
+
+
+def _report(rows: int, used: float, memory: list[float]) -> bool:
+    settled = memory[len(memory) // 10 :] or memory
+    spread = max(settled) - min(settled)
+    day = used * DAY_ROWS / rows
+    print(f"backlog of {rows} rows through the uploader: {used:.2f} s CPU, {used / rows * 1e6:.1f} µs/row in all")
+    print(f"  a day's {DAY_ROWS} rows: {day:.1f} s; aim at most {AIM_S:g} s: {'met' if day <= AIM_S else 'missed'}")
+    print(f"  memory {memory[0]:.1f} MiB at first, at most {max(memory):.1f}, {memory[-1]:.1f} after; aim {AIM_MIB:g}")
+    print(f"  spread after the first tenth {spread:.2f} MiB; aim ±{FLAT_MIB:g}")
+    return day <= AIM_S and max(memory) <= AIM_MIB and spread <= 2 * FLAT_MIB
