@@ -69,14 +69,21 @@ class Channel:
         """A line for extension.log: level ``info``, ``warning`` or ``error``."""
         self.send("log", level=level, message=message[:4000])
 
+    def watch(self, fd: int) -> None:
+        """Let :meth:`wait` end when ``fd`` becomes readable too; reading it is the caller's part."""
+        self._poll.register(fd, select.POLLIN)
+
     def wait(self, until: float) -> bool:
-        """Sleep until the monotonic time ``until``, a wake word or a stop; True when woken by a word."""
+        """Sleep until the monotonic time ``until``, a wake word, a watched descriptor or a stop; True when woken."""
         while not self.stopping:
             left = until - time.monotonic()
             if left <= 0:
                 return False
             woken = False
             for fd, _ in self._poll.poll(int(left * 1000) + 1):
+                if fd not in (self._down, self._signal):
+                    woken = True
+                    continue
                 try:
                     data = os.read(fd, 4096)
                 except BlockingIOError:

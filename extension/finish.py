@@ -10,15 +10,16 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 
 from extension import component, descriptor
-from extension.collector import Collector
+from extension.collecting import Collector
+from extension.lanes import lanes
 from extension.plan import Plan
 from extension.store import ledger
 from extension.store.collector_db import CollectorStore
 from extension.store.database import StoreError
 from extension.store.uploader_db import UploaderStore
-from extension.uploader import Lane
 from omi_queries.types import QueryStream
 
 DEADLINE_S = 20.0
@@ -43,29 +44,20 @@ def _say(level: str, message: str) -> None:
 def finish(plan: Plan, state_dir: str, deadline_s: float) -> int:
     """Close the open windows and drain the outbox; returns how many rows are left."""
     store = CollectorStore(state_dir, max_bytes=plan.options.store_max_mib << 20)
-    asks_nothing = Plan(
-        namespace=plan.namespace,
-        event_version=plan.event_version,
-        partitions=plan.partitions,
-        identity=plan.identity,
-        accounts=plan.accounts,
-        derived=plan.derived,
-    )
+    asks_nothing = replace(plan, queries=())
     collector = Collector(asks_nothing, _NoSource(), store, time.time, _say, os.uname().nodename)
     collector.start()
     collector.finish()
     store.close()
     uploads = UploaderStore(state_dir)
-    lanes = [
-        Lane(a, uploads, spread_s=0.0, publish=lambda: None, progress=lambda: None, log=_say) for a in plan.accounts
-    ]
-    threads = [threading.Thread(target=lane.drain, daemon=True) for lane in lanes]
+    ways = lanes(plan, uploads, spread_s=0.0, publish=lambda: None, progress=lambda: None, log=_say)
+    threads = [threading.Thread(target=lane.drain, daemon=True) for lane in ways]
     for thread in threads:
         thread.start()
     end = time.monotonic() + deadline_s
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
-    for lane in lanes:
+    for lane in ways:
         lane.stop.set()
     return sum(balance.queued for balance in ledger.read(state_dir).values())
 

@@ -1,6 +1,6 @@
 """Process 2: takes batches from the outbox to their sinks and acknowledges them in ``uploader.db``.
 
-One lane (thread) per storage account, so that one dead sink never delays another. A batch stays in the outbox until
+One lane (thread) per service, so that one dead sink never delays another. A batch stays in the outbox until
 its rows are in the table or are refused for good; every attempt replaces the same keys, so a repeat changes nothing.
 """
 
@@ -8,211 +8,19 @@ from __future__ import annotations
 
 import threading
 import time
-import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-
-import tenacity
 
 from extension import component
 from extension.channel import Channel
-from extension.plan import Account, Plan
-from extension.rows.edm import Row
-from extension.sinks import Sink, SinkError, open_sink
+from extension.lane import IDLE_S
+from extension.lanes import lanes
+from extension.plan import Plan
 from extension.store.database import StoreError
-from extension.store.uploader_db import Queued, UploaderStore
+from extension.store.uploader_db import UploaderStore
 
-IDLE_S = 30.0
 BUSY_LIMIT_S = 120.0
-RETRY_CAP_S = 60.0
-SLOW_CAP_S = 300.0
 STOP_PATIENCE_S = 6.0
-PRUNE_EVERY = 50
 ORPHAN_PATIENCE_S = 2.0
 """The collector starts the next watchdog; this process does only if the collector could not."""
-
-
-@dataclass
-class Delivery:
-    """What became of a batch's rows."""
-
-    delivered: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-
-    def drop(self, reason: str, rows: int) -> None:
-        """Count rows that the sink will never take."""
-        self.dropped[reason] = self.dropped.get(reason, 0) + rows
-
-
-def wait_for_sink(state: tenacity.RetryCallState) -> float:
-    """Seconds until the next attempt: what the service asked for, else exponential with jitter.
-
-    Capped at 60 s for connections and server errors, at 5 min where a person has to act.
-    """
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, SinkError) and error.retry_after is not None:
-        return min(max(error.retry_after, 0.0), SLOW_CAP_S)
-    slow = isinstance(error, SinkError) and error.reaction == "slow"
-    first, cap = (10.0, SLOW_CAP_S) if slow else (1.0, RETRY_CAP_S)
-    wait = tenacity.wait_exponential(multiplier=first, max=cap) + tenacity.wait_random(0, first / 2)
-    return min(wait(state), cap)
-
-
-def worth_retrying(error: BaseException) -> bool:
-    """Whether the same rows may be taken later."""
-    return isinstance(error, SinkError) and error.reaction in ("retry", "slow")
-
-
-class Lane:
-    """The way to one account. ``publish`` is called when its health changed."""
-
-    def __init__(
-        self,
-        account: Account,
-        store: UploaderStore,
-        *,
-        spread_s: float,
-        publish: Callable[[], None],
-        progress: Callable[[], None],
-        log: Callable[[str, str], None],
-        clock: Callable[[], float] = time.time,
-        connect: Callable[[Account], Sink] = open_sink,
-    ) -> None:
-        self.account = account
-        self.problem = ""
-        self.level = "ok"
-        self.busy_since: float | None = None
-        self.stop = threading.Event()
-        self.wake = threading.Event()
-        self._store = store
-        self._publish, self._progress, self._log = publish, progress, log
-        self._clock = clock
-        self._connect = connect
-        self._sink: Sink | None = None
-        self._failures = 0
-        self._since_prune = 0
-        local = account.table_endpoint.startswith("file:")
-        seed = zlib.crc32(account.account.encode() + _machine_id())
-        self._phase = 0.0 if local else spread_s * (seed % 1000) / 1000
-        self._retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(worth_retrying),
-            wait=wait_for_sink,
-            stop=tenacity.stop_when_event_set(self.stop),
-            sleep=tenacity.sleep_using_event(self.stop),
-            before_sleep=self._waiting,
-            reraise=True,
-        )
-
-    def run(self) -> None:
-        """Drain the outbox whenever woken, until stopped."""
-        while not self.stop.is_set():
-            try:
-                self.drain()
-            except StoreError as error:
-                self._say("error", str(error))
-            self.wake.wait(IDLE_S)
-            self.wake.clear()
-            self.stop.wait(self._phase)  # so that a fleet does not arrive in the same second
-        if self._sink is not None:
-            self._sink.close()
-
-    def drain(self) -> None:
-        """Deliver everything that is queued for this account, oldest first; returns early when stopped."""
-        while not self.stop.is_set():
-            queued = self._store.pending(self.account.moniker)
-            if not queued:
-                break
-            for batch in queued:
-                if not self._deliver(batch):
-                    return
-        self._prune()
-
-    def _deliver(self, batch: Queued) -> bool:
-        result = Delivery()
-        try:
-            self._send(batch.table, batch.rows, result)
-        except SinkError:
-            return False  # only a stop ends the attempts; the batch stays queued
-        self._store.acknowledge(batch.id, batch.table, result.delivered, result.dropped, self._clock())
-        if result.dropped:
-            why = ", ".join(f"{reason}: {n}" for reason, n in result.dropped.items())
-            self._log("error", f"{batch.table}: {sum(result.dropped.values())} rows refused for good ({why})")
-        self._since_prune += 1
-        if self._since_prune >= PRUNE_EVERY:
-            self._prune()
-        self._progress()
-        return True
-
-    def _prune(self) -> None:
-        if self._since_prune:
-            self._since_prune = 0
-            self._store.prune()
-
-    def _send(self, table: str, rows: Sequence[Row], result: Delivery) -> None:
-        """Send rows with all retries; halves and single refused rows are dealt with here."""
-        while rows:
-            try:
-                self._retrying(self._attempt, table, rows)
-            except SinkError as error:
-                if worth_retrying(error):
-                    raise
-                if error.reaction == "split" and len(rows) > 1:
-                    self._send(table, rows[: len(rows) // 2], result)
-                    rows = rows[len(rows) // 2 :]
-                elif error.reaction == "drop-row" and error.row is not None and error.row < len(rows):
-                    result.drop(error.code, 1)
-                    self._log("error", f"{table}: row {rows[error.row].row_key[:200]} refused: {error.message}")
-                    rows = [r for i, r in enumerate(rows) if i != error.row]
-                else:
-                    self._log("error", f"{table}: {len(rows)} rows refused: {error.message}")
-                    result.drop(error.code, len(rows))
-                    return
-                continue
-            result.delivered += len(rows)
-            self._recovered()
-            return
-
-    def _attempt(self, table: str, rows: Sequence[Row]) -> None:
-        self.busy_since = time.monotonic()
-        try:
-            if self._sink is None:
-                self._sink = self._connect(self.account)
-            self._sink.send(table, rows)
-        finally:
-            self.busy_since = None
-
-    def _waiting(self, state: tenacity.RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, SinkError):
-            self._failures += 1
-            self._say("error" if error.reaction == "slow" else "warning", f"{self.account.account}: {error.message}")
-
-    def _recovered(self) -> None:
-        if self.level != "ok":
-            self._log("info", f"{self.account.account}: rows are accepted again after {self._failures} failed attempts")
-        self._failures = 0
-        self._say("ok", "")
-
-    def _say(self, level: str, message: str) -> None:
-        """One log line and one health report per state change."""
-        if (level, message) == (self.level, self.problem):
-            return
-        self.level, self.problem = level, message
-        if message:
-            self._log(level, f"{message}; rows stay queued")
-        self._store.note(f"problem:{self.account.moniker}", f"{level} {message}" if message else "")
-        self._publish()
-
-
-def _machine_id() -> bytes:
-    """What spreads machines of one account: the machine id, else the host name."""
-    try:
-        with open("/etc/machine-id", "rb") as file:
-            return file.read(64)
-    except OSError:
-        import os
-
-        return os.uname().nodename.encode()
 
 
 class Uploader:
@@ -221,17 +29,14 @@ class Uploader:
     def __init__(self, plan: Plan, store: UploaderStore, channel: Channel) -> None:
         self._channel = channel
         self._lock = threading.Lock()
-        self.lanes = [
-            Lane(
-                account,
-                store,
-                spread_s=plan.options.upload_spread_s,
-                publish=self.publish,
-                progress=lambda: channel.progress("batch"),
-                log=channel.log,
-            )
-            for account in plan.accounts
-        ]
+        self.lanes = lanes(
+            plan,
+            store,
+            spread_s=plan.options.upload_spread_s,
+            publish=self.publish,
+            progress=lambda: channel.progress("batch"),
+            log=channel.log,
+        )
         self._threads = [threading.Thread(target=lane.run, daemon=True) for lane in self.lanes]
 
     def publish(self) -> None:

@@ -76,6 +76,7 @@ def metric_records(counters: dict[str, Statistics], spec: LadQuery, window_start
             "Count": ("Int32", s.count),
             "Last": ("Double", s.last),
         }
-        for row_key in keys.metric_row_keys(name, window_start, spec.instance_id):
-            out.append(Record(columns, spec.partition_key, row_key))
+        first, second = keys.metric_row_keys(name, window_start, spec.instance_id)
+        out.append(Record(columns, spec.partition_key, first))
+        out.append(Record(columns, spec.partition_key, second, twin=True))
     return out

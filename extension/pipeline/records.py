@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from extension.plan import Unpivot
+from extension.rows import ticks
 from extension.rows.edm import EdmValue, from_cim
 
 NUMERIC = frozenset({"Int32", "Int64", "Double"})
@@ -13,16 +14,39 @@ NUMERIC = frozenset({"Int32", "Int64", "Double"})
 
 @dataclass(frozen=True)
 class Record:
-    """Columns of one event, and the keys if a metric stage has made them already ("" = none yet)."""
+    """Columns of one event, and the keys if a metric stage has made them already ("" = none yet).
+
+    ``twin``: the second of the two mirrored records of one metric, which JSON outputs leave out.
+    """
 
     columns: dict[str, EdmValue]
     partition_key: str = ""
     row_key: str = ""
+    twin: bool = False
 
 
 def from_instance(instance: Mapping[str, object], types: Mapping[str, str]) -> dict[str, EdmValue]:
     """EDM columns of a CIM instance, in its order; ``types``: property -> CIM type."""
     return {name: from_cim(types.get(name, "string"), value) for name, value in instance.items()}
+
+
+def from_event(columns: Mapping[str, EdmValue]) -> dict[str, EdmValue]:
+    """The columns of an event that a client sent: text as UTF-8 can carry it (JSON allows lone surrogates), times
+    without trailing zeros."""
+    return {_text(name): _event_value(value) for name, value in columns.items()}
+
+
+def _event_value(value: EdmValue) -> EdmValue:
+    kind, given = value
+    if not isinstance(given, str):
+        return value
+    return (kind, ticks.trimmed(given) if kind == "DateTime" else _text(given))
+
+
+def _text(text: str) -> str:
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def unpivot(columns: Mapping[str, EdmValue], spec: Unpivot) -> list[dict[str, EdmValue]]:

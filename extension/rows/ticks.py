@@ -43,3 +43,8 @@ def iso(us: int) -> str:
     whole, fraction = divmod(us, SECOND_US)
     text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
     return f"{text}.{fraction:06d}Z" if fraction else f"{text}Z"
+
+
+def trimmed(text: str) -> str:
+    """The time as :func:`iso` writes it, without trailing zeros of its fraction: how mdsd writes times in columns."""
+    return text[:-1].rstrip("0").rstrip(".") + "Z" if "." in text and text.endswith("Z") else text

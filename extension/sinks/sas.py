@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Literal
 from urllib.parse import parse_qsl
 
-Operation = Literal["upsert", "create", "list", "query"]
+Operation = Literal["upsert", "create", "list", "query", "container", "block", "blocks", "blobs", "message"]
 
 # operation -> (signed resource type, its name, permissions of which each group needs one)
 _NEEDS: dict[Operation, tuple[str, str, tuple[str, ...]]] = {
@@ -15,7 +15,13 @@ _NEEDS: dict[Operation, tuple[str, str, tuple[str, ...]]] = {
     "create": ("c", "container", ("cw",)),
     "list": ("c", "container", ("l",)),
     "query": ("o", "object", ("r",)),
+    "container": ("c", "container", ("cw",)),
+    "block": ("o", "object", ("cw",)),
+    "blocks": ("o", "object", ("r",)),
+    "blobs": ("c", "container", ("l",)),
+    "message": ("", "", ()),
 }
+_OF_BLOBS = frozenset({"container", "block", "blocks", "blobs"})
 _NAMES = {"a": "add (a)", "u": "update (u)", "cw": "create (c) or write (w)", "l": "list (l)", "r": "read (r)"}
 
 
@@ -94,12 +100,13 @@ def missing(sas: Sas, operation: Operation, table: str) -> str:
     resource, resource_name, groups = _NEEDS[operation]
     lacks: list[str] = []
     if sas.account_wide:
-        if "t" not in sas.services:
-            lacks.append("service table (ss=t)")
+        letter, service = ("b", "blob") if operation in _OF_BLOBS else ("t", "table")
+        if letter not in sas.services:
+            lacks.append(f"service {service} (ss={letter})")
         if resource not in sas.resource_types:
             lacks.append(f"resource type {resource_name} (srt={resource})")
     else:
-        if operation in ("create", "list"):
+        if operation in ("create", "list") or operation in _OF_BLOBS:
             return "an account SAS: the SAS of one table cannot create or list tables"
         if table and sas.table.lower() != table.lower():
             return f"table {table}: it is for table {sas.table} only"

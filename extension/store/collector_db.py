@@ -12,11 +12,14 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import groupby
 from typing import Any
 
-from extension.pipeline.engine import Batch
+from extension.pipeline.batches import Batch
 from extension.pipeline.records import Record
 from extension.rows.edm import pack
+from extension.rows.ticks import SECOND_US
+from extension.store import gaps
 from extension.store.database import StoreError, is_corrupt, is_full, open_reader, open_writer
 
 _SCHEMA = """
@@ -30,6 +33,7 @@ CREATE TABLE IF NOT EXISTS outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, t REAL N
 CREATE TABLE IF NOT EXISTS produced(tbl TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dropped(tbl TEXT, reason TEXT, n INTEGER NOT NULL, PRIMARY KEY(tbl, reason)) WITHOUT ROWID;
 """
+_SCHEMA += gaps.SCHEMA
 _RESERVE_BYTES = 1 << 20
 _DROP_STEP = 20
 
@@ -187,40 +191,49 @@ class CollectorStore:
 
     def put_raw(self, query: str, state: Any) -> None:
         """Keep a query's raw counters for the first sample after a restart."""
-        self.db.execute(
-            "INSERT OR REPLACE INTO raw VALUES(?,?)", (query, json.dumps(state, separators=(",", ":")))
-        )
+        self.db.execute("INSERT OR REPLACE INTO raw VALUES(?,?)", (query, json.dumps(state, separators=(",", ":"))))
 
     # -- samples and windows
 
     def add_sample(self, source: str, at_us: int, found: Iterable[Record]) -> None:
         """Append the records that one run put into the local table ``source``."""
-        body = json.dumps(
-            [[r.partition_key, r.row_key, r.columns] for r in found], separators=(",", ":"), ensure_ascii=False
-        )
+        packed = [[r.partition_key, r.row_key, r.columns, *([1] if r.twin else [])] for r in found]
+        body = json.dumps(packed, separators=(",", ":"), ensure_ascii=False)
         self.db.execute("INSERT INTO samples VALUES(?,?,?)", (source, at_us, body))
 
-    def samples(self, source: str, begin_us: int, end_us: int) -> list[tuple[int, Record]]:
+    def add_samples(self, source: str, dated: Iterable[tuple[int, Record]]) -> None:
+        """Append (time, record) pairs; neighbours of one time are kept together."""
+        for at_us, group in groupby(dated, lambda pair: pair[0]):
+            self.add_sample(source, at_us, (record for _, record in group))
+
+    def samples(self, source: str, begin_us: int, end_us: int) -> Iterator[tuple[int, Record]]:
         """(time, record) pairs of [begin, end) in time order, insertion order for equal times."""
         rows = self.db.execute(
             "SELECT t, body FROM samples WHERE source=? AND t>=? AND t<? ORDER BY t, rowid", (source, begin_us, end_us)
         )
-        return [
-            (t, Record({k: (v[0], v[1]) for k, v in cols.items()}, pk, rk))
-            for t, body in rows
-            for pk, rk, cols in json.loads(body)
-        ]
+        for t, body in rows:
+            for pk, rk, cols, *twin in json.loads(body):
+                yield t, Record({k: (v[0], v[1]) for k, v in cols.items()}, pk, rk, bool(twin))
 
-    def sample_times(self, source: str, begin_us: int, end_us: int) -> list[int]:
-        """Times of the samples in [begin, end), ascending."""
+    def window_starts(self, source: str, begin: int, end: int, duration: int) -> list[int]:
+        """Starts (Unix s) of the windows of ``duration`` s within [begin, end) that have samples, ascending."""
         rows = self.db.execute(
-            "SELECT DISTINCT t FROM samples WHERE source=? AND t>=? AND t<? ORDER BY t", (source, begin_us, end_us)
+            "SELECT DISTINCT t/? FROM samples WHERE source=? AND t>=? AND t<? ORDER BY 1",
+            (duration * SECOND_US, source, begin * SECOND_US, end * SECOND_US),
         )
-        return [t for (t,) in rows]
+        return [number * duration for (number,) in rows]
+
+    def sample_sources(self) -> list[str]:
+        """The local tables that hold samples."""
+        return [source for (source,) in self.db.execute("SELECT DISTINCT source FROM samples")]
 
     def trim_samples(self, source: str, before_us: int) -> None:
         """Forget samples that no window needs any more."""
         self.db.execute("DELETE FROM samples WHERE source=? AND t<?", (source, before_us))
+
+    def forget_after(self, source: str, at_us: int) -> None:
+        """Forget samples that are dated after ``at_us``: the clock was set back, and their time comes again."""
+        self.db.execute("DELETE FROM samples WHERE source=? AND t>?", (source, at_us))
 
     def closed_until(self, window: str) -> int | None:
         """End (Unix s) of the newest closed window of a derived event, None if it never ran."""
@@ -241,13 +254,18 @@ class CollectorStore:
             n = len(batch.rows)
             self.db.execute(
                 "INSERT INTO outbox(t, moniker, tbl, n, body) VALUES(?,?,?,?,?)",
-                (now, batch.moniker, batch.table, n, zlib.compress(text.encode(), 1)),
+                (now, batch.moniker, batch.table, n, zlib.compress(text.encode("utf-8", "surrogatepass"), 1)),
             )
             self.db.execute(
                 "INSERT INTO produced VALUES(?,?) ON CONFLICT(tbl) DO UPDATE SET n=n+excluded.n", (batch.table, n)
             )
             total += n
         return total
+
+    def refuse(self, table: str, reason: str, rows: int) -> None:
+        """Count rows that were made and that no sink would take: produced and dropped at once."""
+        self.db.execute("INSERT INTO produced VALUES(?,?) ON CONFLICT(tbl) DO UPDATE SET n=n+excluded.n", (table, rows))
+        self.drop(table, reason, rows)
 
     def drop(self, table: str, reason: str, rows: int) -> None:
         """Count rows that will never be delivered."""
@@ -316,6 +334,13 @@ class CollectorStore:
         if self._min_free and self._free_bytes() < self._min_free and self.outbox_rows() > 1000:
             dropped += self.drop_oldest(_DROP_STEP, "disk free-space floor")
         return dropped
+
+    def fill(self) -> float:
+        """The used part of what the file may grow to, from 0 to 1."""
+        size, pages, free = (
+            self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
+        )
+        return float((pages - free) * size / self._max_bytes)
 
     def outbox_rows(self) -> int:
         """Rows in the outbox, acknowledged ones that are not yet deleted included."""

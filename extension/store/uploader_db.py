@@ -17,18 +17,29 @@ CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHO
 CREATE TABLE IF NOT EXISTS acks(batch INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS delivered(tbl TEXT PRIMARY KEY, n INTEGER NOT NULL, last REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dropped(tbl TEXT, reason TEXT, n INTEGER NOT NULL, PRIMARY KEY(tbl, reason)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS memos(key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+KEPT_MEMOS = 500
 
 
 @dataclass(frozen=True)
 class Queued:
-    """A batch in the outbox: at most 100 rows of one table and PartitionKey."""
+    """A batch in the outbox: ``count`` rows, at most 100, of one table and PartitionKey; ``body`` is them, packed."""
 
     id: int
     queued_at: float
     moniker: str
     table: str
-    rows: list[Row]
+    count: int
+    body: bytes
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows, unpacked anew at each call. ValueError if the body is damaged."""
+        try:
+            return unpack(json.loads(zlib.decompress(self.body)))
+        except (zlib.error, KeyError, TypeError, IndexError, RecursionError) as error:
+            raise ValueError(f"batch {self.id} of table {self.table} is damaged: {error!r}") from error
 
 
 class UploaderStore:
@@ -58,12 +69,13 @@ class UploaderStore:
                     return []
                 acked = {i for (i,) in self.db.execute("SELECT batch FROM acks")}
                 found = []
-                for row in reader.execute(
-                    "SELECT id, t, moniker, tbl, body FROM outbox WHERE moniker=? ORDER BY id", (moniker,)
-                ):
-                    if row[0] in acked:
+                whole = "SELECT id, t, moniker, tbl, n, body FROM outbox WHERE id=?"
+                for (batch,) in reader.execute("SELECT id FROM outbox WHERE moniker=? ORDER BY id", (moniker,)):
+                    if batch in acked:
                         continue
-                    found.append(Queued(row[0], row[1], row[2], row[3], unpack(json.loads(zlib.decompress(row[4])))))
+                    row = reader.execute(whole, (batch,)).fetchone()
+                    if row is not None:
+                        found.append(Queued(*row))
                     if len(found) >= limit:
                         break
                 return found
@@ -135,6 +147,35 @@ class UploaderStore:
         """Remember a fact for status, such as the last error of an account."""
         with self._lock:
             self.db.execute("INSERT OR REPLACE INTO meta VALUES(?,?)", (key, value))
+
+    def recall(self, key: str) -> str | None:
+        """What a sink remembered of its last batch."""
+        with self._lock:
+            row = self.db.execute("SELECT value FROM memos WHERE key=?", (key,)).fetchone()
+            return None if row is None else str(row[0])
+
+    def remember(self, key: str, value: str) -> None:
+        """Keep what a sink has to know after a kill; of many keys, the oldest are forgotten."""
+        with self._lock:
+            self.db.execute("BEGIN IMMEDIATE")
+            self.db.execute("INSERT OR REPLACE INTO memos VALUES(?,?)", (key, value))  # a new rowid: the newest
+            self.db.execute(
+                "DELETE FROM memos WHERE rowid <= (SELECT rowid FROM memos ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
+                (KEPT_MEMOS,),
+            )
+            self.db.execute("COMMIT")
+
+    def waiting(self) -> set[str]:
+        """The lanes that have anything in the outbox."""
+        with self._lock:
+            try:
+                reader = self._outbox()
+                return (
+                    set() if reader is None else {m for (m,) in reader.execute("SELECT DISTINCT moniker FROM outbox")}
+                )
+            except sqlite3.Error as error:
+                self._close_reader()
+                raise StoreError(f"cannot read {self._outbox_path}: {error}") from error
 
     def close(self) -> None:
         """Close both files."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from extension.pipeline.engine import BATCH_ROWS, Batch, Engine, batches
 from extension.pipeline.records import Record
-from extension.plan import Derived, LadQuery, Plan, Query, Target, Unpivot
+from extension.plan import Derived, LadQuery, Plan, Query, Source, Target, Unpivot
 from extension.rows import keys
 from extension.rows.edm import EdmValue, Row
 
@@ -118,7 +118,7 @@ def _samples(
     for t in times:
         made = engine.on_instances(query, instances, types, int(t * 10**6), t)
         assert made.batches == []
-        out += [(int(t * 10**6), r) for r in made.local]
+        out += made.local
     return out
 
 
@@ -179,8 +179,8 @@ def test_example_d_metrics_of_two_stages() -> None:
     stage1 = Derived("s", 60, Target("local", "agg", full_name=True), LadQuery("N", "V", PK))
     local = engine.on_window(stage1, samples, start, MINUTE + 3).local
     stage2 = Derived("agg", 60, Target("table", "WADMetricsPT1MP10DV2S", "m", full_name=True))
-    dated = [((MINUTE + 3) * 10**6, r) for r in local]
-    rows = _by_table(engine.on_window(stage2, dated, MINUTE, MINUTE + 65).batches)
+    assert {at for at, _ in local} == {MINUTE * 10**6}  # the end of the first stage's window
+    rows = _by_table(engine.on_window(stage2, local, MINUTE, MINUTE + 65).batches)
     first, second = rows["WADMetricsPT1MP10DV2S20261119"]
     assert first.row_key == "2516070481799999999__:005CA:005CB"
     assert second.row_key == ":005CA:005CB__2516070481799999999"
@@ -227,4 +227,34 @@ def test_a_service_sas_writes_no_schema_row() -> None:
     engine = Engine(_plan(accounts=(account,)), "h", MINUTE)
     query = Query("root/scx", "q", 60, Target("table", "E", "m"))
     made = engine.on_instances(query, [{"A": 1}], {"A": "uint8"}, MINUTE * 10**6, MINUTE)
-    assert [b.table for b in made.batches] == ["EVer2v020261119"]
+    assert [b.table for b in made.batches] == ["linuxmemory"]
+
+
+def test_a_query_has_one_schema_and_events_of_clients_have_one_per_set_of_types() -> None:
+    unpivot = Unpivot("CounterName", "Value", ("A", "B", "C"), {"A": ("a", 1.0)})
+    query = Query("root/scx", "q", 60, Target("table", "Raw", "m", per_nday=False), unpivot)
+    sources = (Source("s"),)
+    copies = (Derived("s", 60, Target("local", "copy")), Derived("q", 60, Target("local", "other")))
+    engine = Engine(_plan(sources=sources, derived=copies), "h", MINUTE)
+    types = {"A": "uint8", "B": "uint64", "C": "string"}
+    made = engine.on_instances(query, [{"A": 1, "B": 2, "C": "x"}], types, MINUTE * 10**6, MINUTE)
+    rows = _by_table(made.batches)
+    assert len(rows["RawVer2v0"]) == 3
+    (schema,) = rows["SchemasTable"]
+    assert '<Column name="Value" type="mt:float64">' in schema.columns["Schema"][1]  # that of the first row
+    values: list[EdmValue] = [("Int32", 1), ("Double", 1.0), ("Int32", 2)]
+    records = [(MINUTE * 10**6, Record({"V": value})) for value in values]
+    for source, expected in (("s", 2), ("copy", 2), ("other", 1)):
+        event = Derived(source, 60, Target("table", f"Of{source}", "m"))
+        assert len(_by_table(engine.on_window(event, records, MINUTE, MINUTE + 60).batches)["SchemasTable"]) == expected
+
+
+def test_what_was_not_stored_is_made_again_alike() -> None:
+    query = Query("root/scx", "q", 60, Target("table", "E", "m"))
+    engine = Engine(_plan(), "h", MINUTE)
+    engine.on_instances(query, [{"A": 1}], {"A": "uint8"}, MINUTE * 10**6, MINUTE)
+    mark = engine.mark()
+    first = engine.on_instances(query, [{"B": 1}], {"B": "uint8"}, MINUTE * 10**6, MINUTE)
+    engine.rewind(mark)
+    assert engine.on_instances(query, [{"B": 1}], {"B": "uint8"}, MINUTE * 10**6, MINUTE) == first
+    assert [b.table for b in first.batches] == ["EVer2v020261119", "SchemasTable"]

@@ -36,7 +36,7 @@ def test_a_failed_tick_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError):
         store.commit(change)
-    assert store.samples("s", 0, 10) == []
+    assert list(store.samples("s", 0, 10)) == []
     assert store.outbox_rows() == 0
     assert ledger.read(str(tmp_path)) == {}
 
@@ -48,11 +48,11 @@ def test_samples_keep_types_keys_and_order(tmp_path: Path) -> None:
     store.add_sample("s", 20, [second])
     store.add_sample("s", 10, [first])
     store.add_sample("other", 15, [first])
-    assert store.samples("s", 10, 21) == [(10, first), (20, second)]
-    assert store.samples("s", 10, 20) == [(10, first)]
-    assert store.sample_times("s", 0, 100) == [10, 20]
+    assert list(store.samples("s", 10, 21)) == [(10, first), (20, second)]
+    assert list(store.samples("s", 10, 20)) == [(10, first)]
+    assert [t for t, _ in store.samples("s", 0, 100)] == [10, 20]
     store.trim_samples("s", 20)
-    assert store.sample_times("s", 0, 100) == [20]
+    assert [t for t, _ in store.samples("s", 0, 100)] == [20]
 
 
 def test_delivery_and_balance(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tenacity
 
+from extension.lane import DAMAGED, Lane, wait_for_sink, worth_retrying
 from extension.pipeline.engine import Batch
 from extension.plan import Account
 from extension.rows.edm import Row
@@ -16,7 +17,6 @@ from extension.sinks.base import SinkError
 from extension.store import ledger
 from extension.store.collector_db import CollectorStore
 from extension.store.uploader_db import UploaderStore
-from extension.uploader import Lane, wait_for_sink, worth_retrying
 
 ACCOUNT = Account("m", "acct", "key", "c2VjcmV0", "file:///nowhere", True)
 
@@ -67,7 +67,7 @@ class Bench:
 
 @pytest.fixture
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extension.uploader.wait_for_sink", lambda _state: 0.0)
+    monkeypatch.setattr("extension.lane.wait_for_sink", lambda _state: 0.0)
 
 
 def _error(reaction: str, code: str = "ServerBusy", **more: object) -> SinkError:
@@ -162,3 +162,15 @@ def test_what_is_worth_retrying() -> None:
     assert worth_retrying(_error("slow"))
     assert not worth_retrying(_error("split"))
     assert not worth_retrying(ValueError())
+
+
+def test_a_damaged_batch_is_counted_and_holds_nothing_up(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, lambda _n, _rows: None)
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    with store.transaction():
+        store.db.execute("UPDATE outbox SET body=X'789c00'")
+        store.queue([Batch("m", "T", [Row("pk", "after", {"V": ("String", "\ud83d lone")})])], 2.0)
+    balance = bench.drain()
+    assert (balance.delivered, balance.queued, balance.dropped) == (1, 0, {DAMAGED: 8})
+    assert bench.sink.taken == {"T": ["after"]}
+    assert "batch 1 of table T is damaged" in bench.said[0][1]

@@ -1,0 +1,79 @@
+"""The lanes of a plan: one per service that it writes to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from extension.lane import Lane
+from extension.pipeline import places
+from extension.plan import Account, Derived, Plan, Publisher, Query, Route
+from extension.sinks import Sink, open_sink
+from extension.sinks.opening import open_blob_sink
+from extension.store.uploader_db import UploaderStore
+
+
+def lanes(
+    plan: Plan,
+    store: UploaderStore,
+    *,
+    spread_s: float,
+    publish: Callable[[], None],
+    progress: Callable[[], None],
+    log: Callable[[str, str], None],
+    clock: Callable[[], float] = time.time,
+) -> list[Lane]:
+    """A lane for every service that the plan writes to, and for those that an earlier plan left batches for."""
+    made: list[Lane] = []
+
+    def add(account: Account, connect: Callable[[Account], Sink], name: str = "", label: str = "") -> None:
+        lane = Lane(
+            account,
+            store,
+            spread_s=spread_s,
+            publish=publish,
+            progress=progress,
+            log=log,
+            clock=clock,
+            connect=connect,
+            name=name,
+            label=label,
+        )
+        made.append(lane)
+
+    proxy = plan.options.http_proxy
+    waiting = store.waiting()
+    events: list[Query | Derived | Route] = [*plan.queries, *plan.derived, *plan.routes]
+    targets = [event.target for event in events]
+    with_blobs = {places.json_blob_lane(t.moniker) for t in targets if t.store == "jsonblob"} | waiting
+    for account in plan.accounts:
+        add(account, partial(open_sink, clock=clock, proxy=proxy))
+        blobs = places.json_blob_lane(account.moniker)
+        if blobs in with_blobs:
+            opener = partial(open_blob_sink, name=blobs, remembered=store, clock=clock, proxy=proxy)
+            add(account, opener, blobs, f"JSON blobs of {account.account}")
+    for name, publisher in places.event_hub_lanes(plan):
+        add(_nobody(name), partial(_open_hub, publisher, name, store, clock), name, f"Event Hub of {publisher.event}")
+    if any(t.store == "file" for t in targets) or places.FILE_LANE in waiting:
+        add(_nobody(places.FILE_LANE), partial(_open_file, store), places.FILE_LANE, "files")
+    return made
+
+
+def _nobody(name: str) -> Account:
+    """What stands for an account where a lane has none."""
+    return Account(name, name, "", "")
+
+
+def _open_hub(
+    publisher: Publisher, name: str, store: UploaderStore, clock: Callable[[], float], _account: Account
+) -> Sink:
+    from extension.sinks.event_hub import EventHubSink
+
+    return EventHubSink(publisher, name, store, clock=clock)
+
+
+def _open_file(store: UploaderStore, _account: Account) -> Sink:
+    from extension.sinks.files import TextFileSink
+
+    return TextFileSink(places.FILE_LANE, store)

@@ -1,0 +1,240 @@
+"""The pipelines at work on the store: what they keep in one transaction, and which windows they close.
+
+Used by the collector alone; everything here happens inside its transactions and is undone with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from extension.pipeline import windows
+from extension.pipeline.engine import Engine
+from extension.pipeline.outputs import Dated, Output
+from extension.pipeline.windows import Consumer
+from extension.plan import Plan
+from extension.rows import ticks
+from extension.store.collector_db import CollectorStore
+
+CHUNK = 1000
+"""Records of a window that are turned into rows at a time: a flood must not fill the memory."""
+PERSIST_S = 300
+"""The ends of windows without samples are written so rarely: nothing depends on them."""
+FUTURE_S = 86400
+"""Rows dated further ahead than this would stay for as long; they are refused."""
+
+
+@dataclass
+class Tally:
+    """What one transaction did; applied once it is committed."""
+
+    queued: int = 0
+    closed: dict[str, int] = field(default_factory=dict)
+    written: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    said: list[tuple[str, str]] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+    late: dict[str, int] = field(default_factory=dict)
+
+    def skip(self, reason: str, n: int = 1) -> None:
+        """Count something that never became a row."""
+        self.skipped[reason] = self.skipped.get(reason, 0) + n
+
+    def clear(self) -> None:
+        """Begin again."""
+        self.queued = 0
+        self.said.clear()
+        for counts in (self.closed, self.written, self.skipped, self.dropped, self.late):
+            counts.clear()
+
+
+class Pipelines:
+    """A plan's consumers over ``store``, made into rows by ``engine``."""
+
+    def __init__(self, plan: Plan, engine: Engine, store: CollectorStore) -> None:
+        self.consumers = windows.consumers(plan)
+        self.closed: dict[str, int] = {}
+        self._engine = engine
+        self._store = store
+        self._written: dict[str, int] = {}
+        self._readers: dict[str, list[Consumer]] = {}
+        for consumer in self.consumers:
+            self._readers.setdefault(consumer.event.source, []).append(consumer)
+
+    def begin(self, now: float) -> None:
+        """Take over up to where windows are closed, and forget samples that nobody reads any more.
+
+        A new event's beginning is stored before its first sample is, or the window of a process that died before
+        it closed one would never be written.
+        """
+        fresh = {}
+        for consumer in self.consumers:
+            known = self._store.closed_until(consumer.id)
+            if known is None:
+                duration = consumer.event.duration
+                known = fresh[consumer.id] = int(now) // duration * duration
+            self.closed[consumer.id] = self._written[consumer.id] = known
+        unread = [source for source in self._store.sample_sources() if source not in self._readers]
+
+        def change() -> None:
+            for key, end in fresh.items():
+                self._store.set_closed(key, end)
+            for source in unread:
+                self._store.trim_samples(source, 1 << 62)
+
+        if fresh or unread:
+            self._store.commit(change)
+
+    def reads(self, source: str) -> bool:
+        """Whether records of the in-memory table ``source`` go anywhere."""
+        return source in self._readers or self._engine.publishes(source)
+
+    def next_close(self) -> float:
+        """Unix time at which the next window can be closed; inf without consumers."""
+        return windows.next_close(self.consumers, self.closed)
+
+    def wait_over(self, now: float, *, partial: bool = False, grace_s: float = windows.GRACE_S) -> bool:
+        """Whether :meth:`close` may have something to do."""
+        if partial:
+            return bool(self.consumers)
+        return now >= windows.next_close(self.consumers, self.closed, grace_s) or any(
+            self._clock_went_back(c, now) for c in self.consumers
+        )
+
+    def keep(self, event: str, output: Output, now: float, tally: Tally) -> None:
+        """Store what a run made; ``event`` is the in-memory table of its local records."""
+        if output.local:
+            self._insert(event, output.local, now, tally)
+        tally.queued += self._store.queue(output.batches, now)
+        for (table, reason), n in output.dropped.items():
+            self._store.refuse(table, reason, n)
+            tally.dropped[f"{table}: {reason}"] = tally.dropped.get(f"{table}: {reason}", 0) + n
+
+    def _insert(self, event: str, dated: list[Dated], now: float, tally: Tally) -> None:
+        if event in self._readers:
+            self._store.add_samples(event, dated)
+        if self._engine.publishes(event):
+            self.keep(event, self._engine.on_insert(event, dated), now, tally)
+
+    def take_in(self, source: str, dated: list[Dated], now: float, tally: Tally) -> None:
+        """Records that clients sent to the in-memory table ``source``.
+
+        Every reader whose window for a record is closed already misses it; that is counted, and the record is not
+        kept if it is too late for all.
+        """
+        ahead = int((now + FUTURE_S) * ticks.SECOND_US)
+        kept: list[Dated] = []
+        missed: dict[str, int] = {}
+        readers = [(c, self.closed[c.id] * ticks.SECOND_US) for c in self._readers.get(source, ())]
+        for at_us, record in dated:
+            if at_us > ahead:
+                tally.skip(f"{source}: dated more than a day ahead")
+                tally.late[source] = tally.late.get(source, 0) + 1
+                continue
+            late = [consumer for consumer, closed_us in readers if at_us < closed_us]
+            for consumer in late:
+                missed[consumer.id] = missed.get(consumer.id, 0) + 1
+            if late:
+                tally.late[source] = tally.late.get(source, 0) + 1
+            if len(late) < len(readers):
+                kept.append((at_us, record))
+        for consumer, _ in readers:
+            if consumer.id in missed:
+                self._count_late(consumer, missed[consumer.id], now, tally)
+        if kept:
+            self._store.add_samples(source, kept)
+        if self._engine.publishes(source):
+            self.keep(source, self._engine.on_insert(source, dated), now, tally)
+
+    def _count_late(self, consumer: Consumer, n: int, now: float, tally: Tally) -> None:
+        target = consumer.event.target
+        tally.skip(f"{consumer.event.source}: too late for {target.event}", n)
+        if consumer.event.lad is None and target.store != "local":
+            self._store.refuse(self._engine.ledger(target, now), "late: window closed", n)
+
+    def close(self, now: float, tally: Tally, *, partial: bool = False, grace_s: float = windows.GRACE_S) -> None:
+        """Write the rows of windows that have ended (``partial``: the ones in progress too), first stages first."""
+        closed = dict(self.closed)
+        touched: set[str] = set()
+        for consumer in self.consumers:
+            before, duration = closed[consumer.id], consumer.event.duration
+            if self._clock_went_back(consumer, now):
+                if not consumer.external:
+                    self._close_ahead(consumer, before, tally)
+                closed[consumer.id] = int(now) // duration * duration
+                gone = before - closed[consumer.id]
+                tally.said.append(("warning", f"the clock went back by {gone} s; windows go on from the new time"))
+                tally.skip("clock went back")
+                self._write(consumer, closed[consumer.id], tally)
+                continue
+            upto = windows.closable(consumer, closed, now, grace_s)
+            if partial:
+                upto = int(now) // duration * duration + duration
+            if upto <= before:
+                continue
+            starts = self._store.window_starts(consumer.event.source, before, upto, duration)
+            for start in starts:
+                self._close_one(consumer, start, now, tally)
+            closed[consumer.id] = upto
+            if starts or upto - self._written[consumer.id] >= PERSIST_S:
+                self._write(consumer, upto, tally)
+                touched.add(consumer.event.source)
+        for source in touched:
+            oldest = min(closed[c.id] for c in self._readers[source])
+            self._store.trim_samples(source, oldest * ticks.SECOND_US)
+        tally.closed = closed
+
+    def _write(self, consumer: Consumer, end: int, tally: Tally) -> None:
+        self._store.set_closed(consumer.id, end)
+        tally.written[consumer.id] = end
+
+    def _close_one(self, consumer: Consumer, start: int, now: float, tally: Tally) -> None:
+        event = consumer.event
+        begin, end = start * ticks.SECOND_US, (start + event.duration) * ticks.SECOND_US
+        found = self._store.samples(event.source, begin, end)
+        whole = event.lad is not None or event.target.store == "local"
+        for part in [found] if whole else _chunks(found):
+            output = self._engine.on_window(event, part, start, now, route=consumer.route)
+            for reason, n in output.skipped.items():
+                tally.skip(reason, n)
+            self.keep(event.target.event, output, now, tally)
+
+    def _close_ahead(self, consumer: Consumer, begin: int, tally: Tally) -> None:
+        """The clock was set back: write the windows that had begun, or their time would come a second time and mix
+        two passes in one row. The rows of the second pass replace them."""
+        duration = consumer.event.duration
+        for start in self._store.window_starts(consumer.event.source, begin, begin + FUTURE_S, duration):
+            self._close_one(consumer, start, start + duration, tally)
+
+    def forget_ahead(self, now: float) -> None:
+        """Forget samples of queries that are dated after ``now``, once the clock was set back."""
+        external = {c.event.source for c in self.consumers if c.external}
+        for source in self._store.sample_sources():
+            if source not in external:
+                self._store.forget_after(source, int(now * ticks.SECOND_US))
+
+    def accept(self, tally: Tally) -> None:
+        """The transaction that ``tally`` describes is committed."""
+        self.closed.update(tally.closed)
+        self._written.update(tally.written)
+
+    def _clock_went_back(self, consumer: Consumer, now: float) -> bool:
+        duration = consumer.event.duration
+        return int(now) // duration * duration < self.closed[consumer.id] - duration
+
+
+def _chunks(found: Iterator[Dated]) -> Iterator[list[Dated]]:
+    while part := list(islice(found, CHUNK)):
+        yield part
+
+
+def report_late(
+    late: dict[str, int], known: set[str], sources: Iterable[str], log: Callable[[str, str], None]
+) -> set[str]:
+    """Log sources whose rows began (or ceased) to come too late; returns those that still do."""
+    for source in sorted(late.keys() - known):
+        log("warning", f"{source}: rows are dated in windows that are closed, or more than a day ahead: not kept")
+    for source in sorted((known & set(sources)) - late.keys()):
+        log("info", f"{source}: rows come in time again")
+    return (known - set(sources)) | late.keys()
