@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from omi_queries import VERSION
+
 COMMANDS = {
     "demo": "extension.demo",
     "vm-agent": "extension.vmagent.cli",
@@ -16,6 +18,7 @@ COMMANDS = {
     "query": "omi_queries.cli",
     "omicli": "omi_queries.omicli",
     "record": "extension.record",
+    "replay": "extension.replay",
     "tables": "extension.view.cli",
     "rows": "extension.view.cli",
     "status": "extension.view.status",
@@ -24,18 +27,12 @@ COMMANDS = {
 
 
 def _parser(command: str | None) -> argparse.ArgumentParser:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        number = version("lad-emulator")
-    except PackageNotFoundError:
-        number = "unknown"
     parser = argparse.ArgumentParser(
         prog="lad",
         description="Linux guest diagnostics: LAD settings in, performance rows in storage tables out.",
         epilog="Exit codes: 0 fine, 1 a problem was found, 2 usage.",
     )
-    parser.add_argument("--version", action="version", version=f"lad-emulator {number}")
+    parser.add_argument("--version", action="version", version=f"lad-emulator {VERSION}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     wanted = {COMMANDS[command]} if command in COMMANDS else set(COMMANDS.values())
     for module in sorted(wanted, key=list(COMMANDS.values()).index):

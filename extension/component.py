@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-from extension import descriptor, locks, plan, proc, spawn
+from extension import accepted, descriptor, locks, plan, proc, spawn
 from extension.channel import Channel
 
 PLAN_DEADLINE_S = 30.0
@@ -69,14 +69,17 @@ def start(module: str) -> tuple[descriptor.Descriptor, plan.Plan, Channel] | int
     """A component's descriptor, plan and channel; or its exit code when it cannot run (already reported)."""
     channel = Channel()
     channel.send("hello", deadline=60)
-    if len(sys.argv) != 2:
-        channel.state("error", f"usage: {module} DESCRIPTOR")
+    if len(sys.argv) not in (2, 3) or sys.argv[2:] not in ([], [accepted.WORD]):
+        channel.state("error", f"usage: {module} DESCRIPTOR [{accepted.WORD}]")
         return 2
     try:
         where = descriptor.read(sys.argv[1])
         os.makedirs(where.state_dir, mode=0o700, exist_ok=True)
-        hold_lock(where.state_dir, module)
+        if len(sys.argv) == 3:
+            accepted.redirect(where)
         loaded, warnings = load_plan(where.config, where.options)
+        channel.send("ready")  # a predecessor can go: its lock is all that is missing
+        hold_lock(where.state_dir, module)
     except (descriptor.DescriptorError, PlanError) as error:
         channel.state("error", f"configuration: {error}")
         return CONFIG_ERROR

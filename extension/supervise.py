@@ -30,7 +30,8 @@ class Backoff:
 
 
 class Component:
-    """What the watchdog knows of one component. Times are monotonic seconds.
+    """What the watchdog knows of one component. Times are monotonic seconds. ``on_accepted``: it was started on the
+    copy of the configuration that was accepted last (:mod:`extension.accepted`).
 
     ``state``: ``starting`` until the first progress, ``running``, ``backoff`` (waits for its next start), ``stopped``.
     """
@@ -50,6 +51,7 @@ class Component:
         self.cpu_ticks = -1
         self.hot_rounds = 0
         self.reason = ""
+        self.on_accepted = False
 
     def started(self, pid: int, now: float) -> None:
         """A process was started."""

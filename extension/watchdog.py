@@ -14,22 +14,24 @@ import signal
 import sys
 import time
 
-from extension import descriptor, locks, proc, spawn
+from extension import accepted, descriptor, locks, proc, spawn, watched
 from extension.channel import MAX_LINE
 from extension.extlog import ExtensionLog
+from extension.handover import Handover
 from extension.health import Publisher
-from extension.supervise import Component
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
+    from extension.supervise import Component
+
 STOP_S = 8.0
 HOUSEKEEPING_S = 60.0
 FIRST_HEALTH_S = 1.0
 STATUS_SETTLE_S = 0.5
-CHECK_DEADLINE_S = 30.0
-STDERR_MAX = 1 << 20
+CONFIG_ERROR = 53
+"""A component's exit code when the configuration gives it nothing to run (as in :mod:`extension.component`)."""
 
 
 class Watchdog:
@@ -38,9 +40,12 @@ class Watchdog:
     def __init__(self, where: descriptor.Descriptor, log: ExtensionLog) -> None:
         self.where = where
         self.log = log
-        self.components = components(where)
+        self.components = watched.components(where)
         self._up: dict[int, tuple[Component, bytearray]] = {}
-        self._down: dict[str, int] = {}
+        self._down: dict[Component, int] = {}
+        self._handover = Handover(self._kill)
+        self._stamp = accepted.stamp(where)
+        self._terminal = where.mode == "foreground" and watched.has_terminal()
         self._poll = select.poll()
         self._stopping = False
         self._reload = False
@@ -82,7 +87,8 @@ class Watchdog:
                 self._keep_house(now)
             if self._publish_at and now >= self._publish_at:
                 self._publish()
-            if self._reload:
+            self._handover.act(now)
+            if self._reload and not self._handover:
                 self._reload = False
                 self._load_again()
             self._wait(self._next_deadline(now) - now)
@@ -96,7 +102,7 @@ class Watchdog:
             moments.append(self._publish_at)
         for component in self.components:
             moments.append(component.last_progress + component.deadline + 0.1 if component.pid else component.start_at)
-        return max(min(moments), now)
+        return max(min(*moments, self._handover.next()), now)
 
     def _wait(self, seconds: float) -> None:
         for fd, _ in self._poll.poll(int(seconds * 1000) + 1):
@@ -119,9 +125,9 @@ class Watchdog:
     def _start(self, component: Component, now: float) -> None:
         down_read, down_write = os.pipe()
         up_read, up_write = os.pipe()
-        stderr = self._stderr()
+        stderr = watched.last_words(self.where)
         try:
-            pid = proc.spawn(spawn.module_argv(component.module, self.where.path), down_read, up_write, stderr)
+            pid = proc.spawn(self._argv(component), down_read, up_write, stderr)
         except OSError as error:
             os.close(down_write)
             os.close(up_read)
@@ -133,25 +139,20 @@ class Watchdog:
                 os.close(fd)
         for fd in (down_write, up_read):
             os.set_blocking(fd, False)
-        self._down[component.name] = down_write
+        self._down[component] = down_write
         self._up[up_read] = (component, bytearray())
         self._poll.register(up_read, select.POLLIN)
         component.started(pid, now)
         self._publisher.pids(self.where, self.components[0].pid)
         self._publish_soon(now)
 
-    def _stderr(self) -> int:
-        """Where a component's last words go: daemon.log beside the descriptor, started anew when it is large."""
-        if self.where.mode == "foreground":
-            return os.dup(2)
-        path = os.path.join(os.path.dirname(self.where.path), "daemon.log")
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            if os.fstat(fd).st_size > STDERR_MAX:
-                os.ftruncate(fd, 0)
-            return fd
-        except OSError:
-            return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    def _argv(self, component: Component) -> list[str]:
+        """A component that starts while a new configuration is refused goes on with the one accepted before."""
+        component.on_accepted = bool(self._refused) and accepted.usable(self.where)
+        if not self._refused:
+            self._stamp = accepted.stamp(self.where)
+        extra = [accepted.WORD] if component.on_accepted else []
+        return spawn.module_argv(component.module, self.where.path, *extra)
 
     def _hear(self, fd: int) -> None:
         component, buffer = self._up[fd]
@@ -180,6 +181,10 @@ class Watchdog:
             component.progressed(str(event["kind"]), now)
             if changed:
                 self._change(component)
+                self._accept(component)
+        elif kind == "ready":
+            if component in self.components:
+                self._handover.ready(component.name, now)
         elif kind == "state":
             component.reported(str(event["level"]), str(event["message"]))
             self._change(component)
@@ -192,12 +197,12 @@ class Watchdog:
             component.deadline = float(str(event["deadline"]))
 
     def _tell(self, name: str, word: bytes) -> None:
-        fd = self._down.get(name)
-        if fd is not None:
-            try:
-                os.write(fd, word)
-            except OSError:
-                return  # full: it has been told already; broken: its end is about to be noticed
+        for component, fd in self._down.items():
+            if component.name == name:
+                try:
+                    os.write(fd, word)
+                except OSError:
+                    continue  # full: it has been told already; broken: its end is about to be noticed
 
     def _forget(self, fd: int) -> None:
         self._poll.unregister(fd)
@@ -212,7 +217,7 @@ class Watchdog:
                 return
             if pid == 0:
                 return
-            for component in self.components:
+            for component in (*self.components, *self._handover.components):
                 if component.pid == pid:
                     self._ended(component, os.waitstatus_to_exitcode(status))
 
@@ -221,12 +226,16 @@ class Watchdog:
             self._hear(fd)  # its last words
             if fd in self._up:
                 self._forget(fd)
-        os.close(self._down.pop(component.name))
-        how = f"ended with exit code {code}" if code >= 0 else f"was ended by {_signal_name(-code)}"
-        if self._stopping:
+        os.close(self._down.pop(component))
+        how = f"ended with exit code {code}" if code >= 0 else f"was ended by {watched.signal_name(-code)}"
+        if self._handover.gone(component) or self._stopping:
             component.pid, component.state = 0, "stopped"
             return
+        said = component.message
         component.ended(how, time.monotonic())
+        if code == CONFIG_ERROR and not component.on_accepted and accepted.usable(self.where):
+            self._refuse(self._refused or said)
+            component.start_at = time.monotonic()
         self._publisher.pids(self.where, self.components[0].pid)
         self.log.error(f"{component.name} {component.message}")
         self._change(component)
@@ -248,6 +257,8 @@ class Watchdog:
     def _keep_house(self, now: float) -> None:
         elapsed = now - self._kept_house
         self._kept_house = now
+        if self._refused and accepted.stamp(self.where) != self._stamp:
+            self._reload = True  # somebody has mended it
         for component in self.components:
             used = proc.usage(component.pid)
             if used is None:
@@ -263,47 +274,58 @@ class Watchdog:
 
     def _load_again(self) -> None:
         """SIGHUP: check the new configuration first; what runs goes on if it is unusable."""
+        if self._terminal and not watched.has_terminal():
+            self._stopping, self._why = True, "the terminal is gone"
+            return
         self.log.info("reload requested")
         try:
             new = descriptor.read(self.where.path)
-            argv = spawn.module_argv("extension.config.plan", new.config, *([new.options] if new.options else []))
-            code, output = proc.capture(argv, CHECK_DEADLINE_S)
-            if code != 0:
-                found = json.loads(output or b"{}").get("problems") or []
-                self._refused = "; ".join(
-                    f"{p['path']}: {p['message']}" for p in found if p.get("severity") == "error"
-                ) or (f"the reader of {new.config} ended with {code}")
-            else:
-                self._refused = ""
-        except (descriptor.DescriptorError, OSError, ValueError, KeyError) as error:
-            self._refused = str(error)
-        if self._refused:
-            self.log.error(f"the new configuration is refused, the running one goes on: {self._refused}")
-            self._publish_soon(time.monotonic())
+        except descriptor.DescriptorError as error:
+            self._refuse(str(error))
             return
-        self._stop_components()
-        self.where = new
-        self.components = components(new)
+        self._stamp = accepted.stamp(new)
+        found = watched.refusal(new)
+        if found:
+            self._refuse(found)
+            return
+        self._refused = ""
+        old, self.where, self.components = self.components, new, watched.components(new)
         now = time.monotonic()
         for component in self.components:
             component.state, component.start_at = "backoff", now
-            component.backoff.reset()
         self._publisher.forget()
+        self._handover.begin(old, now)
+        self._handover.unwanted([c.name for c in self.components], now)
         self._start_due(now)
+
+    def _refuse(self, why: str) -> None:
+        self._refused = why
+        self.log.error(f"the new configuration is refused, the old one goes on: {why}")
+        self._publish_soon(time.monotonic())
+
+    def _accept(self, component: Component) -> None:
+        """A component runs on the configuration: remember it, if it is still the one that was read."""
+        if component.on_accepted or component not in self.components or accepted.stamp(self.where) != self._stamp:
+            return
+        try:
+            accepted.keep(self.where)
+        except OSError as error:
+            self.log.warning(f"cannot keep a copy of the configuration in {self.where.state_dir}: {error}")
 
     def _stop_components(self) -> None:
         """SIGTERM, some seconds, SIGKILL. Signals that come meanwhile are kept for later."""
         stopping, self._stopping = self._stopping, True
-        for component in self.components:
+        ending = [*self.components, *self._handover.components]
+        for component in ending:
             self._kill(component, signal.SIGTERM)
             self._kill(component, signal.SIGCONT)
         end = time.monotonic() + STOP_S
         killed = False
-        while any(c.pid for c in self.components):
+        while any(c.pid for c in ending):
             left = end - time.monotonic()
             if left <= 0 and not killed:
                 killed = True
-                for component in self.components:
+                for component in ending:
                     if component.pid:
                         self.log.warning(f"{component.name} did not stop in {STOP_S:.0f} s and was killed")
                     self._kill(component, signal.SIGKILL)
@@ -335,34 +357,6 @@ class Watchdog:
     def _publish(self) -> None:
         self._publish_at = 0.0
         self._publisher.publish(self.where, self.components, self._refused, self._stopping)
-
-
-def components(where: descriptor.Descriptor) -> list[Component]:
-    """Collector and uploader, and the emulated OMI service where options.json asks for it."""
-    found = [
-        Component("collector", "extension.collector", 64 << 10, 0.25, _chance),
-        Component("uploader", "extension.uploader", 160 << 10, 0.80, _chance),
-    ]
-    try:
-        with open(where.options, encoding="utf-8") as file:
-            options = json.load(file)
-    except (OSError, ValueError):
-        return found  # none, or unreadable: the collector says so in its own report
-    if isinstance(options, dict) and (options.get("omi_service") or options.get("omi_service_tls")):
-        found.append(Component("omi_service", "extension.omi_service", 64 << 10, 0.50, _chance))
-    return found
-
-
-def _chance() -> float:
-    """[0, 1) for jitter; the random module would cost more memory than this process's whole loop."""
-    return int.from_bytes(os.urandom(4), "big") / (1 << 32)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def main() -> int:

@@ -200,6 +200,8 @@ def _by_health(health: daemon.Health | None, message: str) -> Outcome:
     odd = "; ".join(
         f"{item.name} {item.state}: {item.message}" for item in health.components if item.status != "success"
     )
+    if health.refused:
+        odd = f"new configuration refused, the old one runs: {health.refused}" + (f"; {odd}" if odd else "")
     what = {"error": "runs with a failing component", "warning": "runs with a warning"}.get(verdict, "is starting")
     return Outcome(
         verdict,

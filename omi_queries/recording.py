@@ -24,6 +24,7 @@ SOCKETS = ("json", "djson")
 
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)\Z", re.ASCII)
 _DATETIME = re.compile(r"\d{14}\.\d{6}[+-]\d{3}\Z|\d{8}\d{6}\.\d{6}:000\Z", re.ASCII)
+_REAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\Z|NaN\Z|[+-]?Inf(inity)?\Z", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
 _INTEGERS = {
     f"{sign}int{bits}": (-(1 << (bits - 1)) if sign == "s" else 0, (1 << (bits - (sign == "s"))) - 1)
@@ -232,6 +233,8 @@ def checked(kind: str, value: object) -> CimValue:
             raise ValueError(f"is {kind} and must be an integer from {low} to {high}")
         return value
     if kind in ("real32", "real64"):
+        if isinstance(value, str) and _REAL.match(value):
+            return float(value)  # as text a real keeps its digits, and can be what JSON has no number for
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"is {kind} and must be a number")
         try:

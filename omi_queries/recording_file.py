@@ -32,6 +32,8 @@ class Recording:
         self.names: dict[tuple[str, str], str] = {}
         self._times: dict[tuple[str, str], list[int]] = {}
         self._places: dict[tuple[str, str], list[int]] = {}
+        self._events: list[int] = []
+        self._read_last: tuple[int, Sample | InputEvent | None] = (-1, None)
         try:
             self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - kept until close
         except OSError as error:
@@ -82,6 +84,8 @@ class Recording:
             self.types.setdefault(key, {}).update(entry.types)
             self._times.setdefault(key, []).append(entry.at_us)
             self._places.setdefault(key, []).append(place)
+        else:
+            self._events.append(place)
 
     def _line_number(self, place: int) -> int:
         self._file.seek(0)
@@ -98,20 +102,29 @@ class Recording:
         found = bisect_right(self._times.get(key, ()), at_us)
         if not found:
             return None
-        self._file.seek(self._places[key][found - 1])
-        try:
-            entry = parse_line(self._file.readline(MAX_LINE + 1))
-        except (OSError, ValueError) as error:
-            raise RecordingError(f"{self.path} has changed while it was read: {error}") from None
+        place = self._places[key][found - 1]
+        if place != self._read_last[0]:  # several queries ask a class at the same time
+            self._read_last = place, self._again(place)
+        entry = self._read_last[1]
         if not isinstance(entry, Sample) or class_key(entry.namespace, entry.class_name) != key:
             raise RecordingError(f"{self.path} has changed while it was read")
         return entry
 
+    def _again(self, place: int) -> Sample | InputEvent:
+        """The entry at that offset, which was good when the recording was opened."""
+        self._file.seek(place)
+        try:
+            return parse_line(self._file.readline(MAX_LINE + 1))
+        except (OSError, ValueError) as error:
+            raise RecordingError(f"{self.path} has changed while it was read: {error}") from None
+
     def events(self) -> Iterator[InputEvent]:
         """The input events in order."""
-        for _, entry in self._entries():
-            if isinstance(entry, InputEvent):
-                yield entry
+        for place in self._events:
+            entry = self._again(place)
+            if not isinstance(entry, InputEvent):
+                raise RecordingError(f"{self.path} has changed while it was read")
+            yield entry
 
     def close(self) -> None:
         """Close the file."""

@@ -8,12 +8,13 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from extension.config.convert_files import ConvertError, json_value, read, without_secrets, write
+
 if TYPE_CHECKING:
     from extension.config.convert_streams import Stream
     from extension.config.problems import Problems
     from extension.plan import Plan
 
-MAX_BYTES = 16 << 20
 TARGETS = ("2.3", "3.0", "mdsd")
 _HELP = """Settings (public, or public and protected in one file, or a VM agent's N.settings) or an mdsd document into
 another form on standard output, without secrets: those go to the file of --protected-out only. What has no counterpart
@@ -23,11 +24,6 @@ _STAND_IN = {
     "storageAccountName": "account",
     "storageAccountSasToken": "sv=2018-03-28&ss=bt&srt=sco&sp=rwlacud&se=9998-12-31T00:00:00Z&sig=c2VjcmV0",
 }
-PLACEHOLDER = "__SECRET__"
-
-
-class ConvertError(Exception):
-    """F cannot be converted; one line with the reason."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -51,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         if args.protected_out and not secret:
             raise ConvertError(f"{args.file} has no protected settings to write: give them with --protected")
         if args.protected_out:
-            _write(args.protected_out, secret)
+            write(args.protected_out, secret)
     except ConvertError as error:
         _say(f"error: {error}")
         return 1
@@ -70,7 +66,7 @@ def converted(args: argparse.Namespace) -> tuple[bytes, bytes, list[str]]:
     """(public output, what is secret, what has no counterpart). ConvertError if there is nothing to convert."""
     from extension.config import xmlsafe
 
-    data = _read(args.file)
+    data = read(args.file)
     whole = True
     settings: Any = None
     if xmlsafe.looks_like_xml(data):
@@ -94,8 +90,8 @@ def _document_of(data: bytes, args: argparse.Namespace) -> tuple[bytes, Any, boo
     from extension.config.settings_file import split
 
     problems = Problems()
-    parts = split(_json(data, args.file), tuple(_STAND_IN), problems)
-    protected = _json(_read(args.protected), args.protected) if args.protected else parts.protected
+    parts = split(json_value(data, args.file), tuple(_STAND_IN), problems)
+    protected = json_value(read(args.protected), args.protected) if args.protected else parts.protected
     whole = bool(args.protected) or (parts.has_protected and bool(protected))
     if not whole:
         protected = dict(_STAND_IN)
@@ -152,7 +148,7 @@ def _settings(plan: Plan, xml: bytes, to: str, given: Any) -> tuple[Any, Any, li
         fewer = _missing(plan, wrapped, protected, to)
         if len(fewer) < len(missing):
             public, missing = wrapped, fewer
-    return public, protected, [*missing, *_unsaid(plan, public, given, to), *_beside(plan, to)]
+    return public, protected, [*missing, *_unsaid(plan, public, given, to), *_beside(plan, to, "mdsdCfg" in public)]
 
 
 def _unsaid(plan: Plan, public: Any, given: Any, to: str) -> list[str]:
@@ -252,7 +248,8 @@ def _secret_elsewhere(plan: Plan) -> bool:
     return len(plan.accounts) > 1 or bool(plan.publishers)
 
 
-def _beside(plan: Plan, to: str) -> list[str]:
+def _beside(plan: Plan, to: str, whole_document: bool) -> list[str]:
+    """What is not a stream; a document of one's own keeps its head."""
     from extension.config.convert_settings import default_account
 
     default = default_account(plan)
@@ -261,66 +258,13 @@ def _beside(plan: Plan, to: str) -> list[str]:
         found.append("no storage account: LAD needs one")
     elif to == "3.0" and default.kind == "key":
         found.append("the account key: LAD 3.0 takes an account SAS only (storageAccountSasToken)")
+    if whole_document:
+        return found
     if plan.namespace or plan.event_version != 2:
         found.append(f"namespace {plan.namespace or '(none)'}, eventVersion {plan.event_version}: LAD has none and 2")
     known = {"DeploymentId", "Host"}
     found += [f"identity column {name}" for name, _ in plan.identity if name not in known]
     return found
-
-
-def without_secrets(xml: bytes) -> bytes:
-    """The document with a placeholder for every key, SAS and sink address, and without paths of private keys."""
-    from lxml import etree
-
-    from extension.config import xmlsafe
-
-    root = xmlsafe.parse(xml)
-    for element in root.iter(etree.Element):
-        name = etree.QName(element).localname
-        element.attrib.pop("decryptKeyPath", "")
-        if name == "Key" and (element.text or "").strip():
-            element.text = PLACEHOLDER
-        for attribute in ("key", "connectionString", "sasURL"):
-            if element.get(attribute):
-                element.set(attribute, PLACEHOLDER)
-    return etree.tostring(root, encoding="utf-8", xml_declaration=False) + b"\n"
-
-
-def _read(path: str) -> bytes:
-    name = "standard input" if path == "-" else path
-    try:
-        if path == "-":
-            data = sys.stdin.buffer.read(MAX_BYTES + 1)
-        else:
-            with open(path, "rb") as file:
-                data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConvertError(f"{name}: cannot be read: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise ConvertError(f"{name}: is larger than {MAX_BYTES} bytes")
-    return data
-
-
-def _json(data: bytes, path: str) -> Any:
-    try:
-        return json.loads(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise ConvertError(f"{path}: is not UTF-8 (byte {error.start})") from None
-    except json.JSONDecodeError as error:
-        raise ConvertError(f"{path} line {error.lineno} column {error.colno}: is not JSON: {error.msg}") from None
-    except (ValueError, RecursionError):
-        raise ConvertError(f"{path}: is not JSON that can be read: it nests too deeply or has a huge number") from None
-
-
-def _write(path: str, data: bytes) -> None:
-    """What is secret, for its owner only."""
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(path, flags, 0o600), "wb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(data)
-    except OSError as error:
-        raise ConvertError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _tell(problems: Problems) -> None:

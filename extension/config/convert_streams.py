@@ -57,8 +57,8 @@ def streams(plan: Plan) -> set[Stream]:
     filled = {target.event for target in targets if target.store == "local"}
     for source in plan.sources:
         if source.name not in filled:
-            for _, where in _ways(plan, source.name):
-                found.add(Stream("log", "", where))
+            for steps, where in _ways(plan, source.name):
+                found.add(Stream("log", ", ".join(steps), where))
     return found
 
 

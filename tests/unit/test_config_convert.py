@@ -6,14 +6,17 @@ import base64
 import contextlib
 import io
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lxml import etree
 
 from extension.cli import main
-from extension.config.convert import PLACEHOLDER, without_secrets
+from extension.config.convert_files import PLACEHOLDER, without_secrets
 from extension.config.convert_streams import asked, streams
 from extension.config.defaults import public_settings
 from extension.config.plan import planned
@@ -24,6 +27,14 @@ SIG = "c2lnbmF0dXJlLXRoYXQtaXMtc2VjcmV0"
 SAS = f"sv=2018-03-28&ss=bt&srt=sco&sp=rwlacud&se=2090-01-01T00:00:00Z&sig={SIG}"
 KEY = base64.b64encode(b"k" * 64).decode()
 RESOURCE = "/subscriptions/s/resourceGroups/g_1/providers/Microsoft.Compute/virtualMachines/web-01"
+
+
+_KEYS = (
+    "ladCfg", "diagnosticMonitorConfiguration", "performanceCounters", "performanceCounterConfiguration", "metrics",
+    "metricAggregation", "scheduledTransferPeriod", "resourceId", "syslogEvents", "syslogEventConfiguration", "perfCfg",
+    "query", "table", "fileCfg", "fileLogs", "file", "xmlCfg", "mdsdCfg", "eventVolume", "StorageAccount", "type",
+    "class", "counter", "counterSpecifier", "sinks", "enableSyslog", "sampleRateInSeconds", "runtimeSettings",
+)  # fmt: skip
 
 
 class _Out(io.TextIOWrapper):
@@ -43,8 +54,8 @@ def convert(*words: str | Path) -> tuple[int, str, str]:
 
 def _later() -> dict[str, Any]:
     text = json.dumps(public_settings()).replace("__DIAGNOSTIC_STORAGE_ACCOUNT__", "diagacct")
-    settings: dict[str, Any] = json.loads(text.replace("__VM_OR_VMSS_RESOURCE_ID__", RESOURCE))
-    return settings
+    found: dict[str, Any] = json.loads(text.replace("__VM_OR_VMSS_RESOURCE_ID__", RESOURCE))
+    return found
 
 
 def _file(folder: Path, public: object, protected: object | None) -> Path:
@@ -125,20 +136,20 @@ def test_earlier_settings_become_later_ones_and_say_what_is_lost(tmp_path: Path)
 
 
 def test_metrics_of_later_settings_go_into_a_document_of_ones_own(tmp_path: Path) -> None:
-    settings = _later()
-    del settings["ladCfg"]["diagnosticMonitorConfiguration"]["syslogEvents"]
-    code, out, err = convert("--to", "2.3", _file(tmp_path, settings, WITH_SAS))
+    later = _later()
+    del later["ladCfg"]["diagnosticMonitorConfiguration"]["syslogEvents"]
+    code, out, err = convert("--to", "2.3", _file(tmp_path, later, WITH_SAS))
     assert code == 0, err
     made = json.loads(out)
     root = etree.fromstring(base64.b64decode(made["mdsdCfg"]))
-    assert len(root.findall(".//OMIQuery")) == 6 or len(root.findall(".//OMIQuery")) == 5
+    assert len(root.findall(".//OMIQuery")) == 5  # one per class
     protected = tmp_path / "p.json"
-    convert("--to", "2.3", _file(tmp_path, settings, WITH_SAS), "--protected-out", protected)
+    convert("--to", "2.3", _file(tmp_path, later, WITH_SAS), "--protected-out", protected)
     again = tmp_path / "again.json"
     again.write_text(out)
     one, two = tmp_path / "one.xml", tmp_path / "two.xml"
     assert convert("--to", "mdsd", again, "--protected", protected, "--protected-out", one)[0] == 0
-    assert convert("--to", "mdsd", _file(tmp_path, settings, WITH_SAS), "--protected-out", two)[0] == 0
+    assert convert("--to", "mdsd", _file(tmp_path, later, WITH_SAS), "--protected-out", two)[0] == 0
     assert _streams(one) == _streams(two)
 
 
@@ -206,3 +217,20 @@ def test_every_place_of_a_secret_is_blanked() -> None:
 )
 def test_queries_are_taken_apart(text: str, parts: object) -> None:
     assert asked(text) == parts
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(public=_JSON, to=st.sampled_from(["2.3", "3.0", "mdsd"]))
+def test_no_settings_end_in_a_traceback(public: object, to: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        code, out, err = convert("--to", to, _file(Path(folder), public, WITH_SAS))
+    assert code in (0, 1)
+    assert SIG not in out + err
+    assert out or code == 1
