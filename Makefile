@@ -37,6 +37,10 @@ bench: $(VENV)/.test
 	$(BIN)/python bench/sampling.py
 	-$(BIN)/python bench/classes.py
 	$(BIN)/python bench/server.py
+	$(BIN)/python bench/config.py
+	$(BIN)/python bench/document.py
+	$(BIN)/python bench/replay.py
+	-$(BIN)/python bench/upload.py
 	$(BIN)/python bench/memory.py
 
 $(VENV)/.runtime: pyproject.toml

@@ -15,6 +15,7 @@ from extension.pipeline.records import Record
 from extension.pipeline.texts import Texts
 from extension.plan import Derived, Plan, Query, Target
 from extension.rows import keys, schemas, ticks
+from extension.rows.columns import repaired
 from extension.rows.edm import EdmValue, Row
 
 __all__ = ["BATCH_ROWS", "Batch", "Engine", "Mark", "Output", "batches"]
@@ -162,9 +163,12 @@ class Engine:
         rows: list[Row] = []
         schema_rows: list[Row] = []
         dropped: dict[tuple[str, str], int] = {}
+        skipped: dict[str, int] = {}
         stamp: EdmValue = ("DateTime", ticks.iso(base * ticks.SECOND_US))
         for at_us, record in found:
-            columns = dict(record.columns)
+            columns, renamed = repaired(record.columns)
+            for reason in renamed:
+                skipped[reason] = skipped.get(reason, 0) + 1
             if schema:
                 schema_rows.extend(self._schema(target, table, columns, now, typed))
             partition_key = record.partition_key or keys.default_partition_key(self._n, base)
@@ -186,7 +190,7 @@ class Engine:
             *batches(target.moniker, table, rows),
             *batches(target.moniker, schemas.TABLE, schema_rows),
         ]
-        return Output(found_batches, dropped=dropped)
+        return Output(found_batches, skipped=skipped, dropped=dropped)
 
     def _schema(
         self, target: Target, table: str, columns: Mapping[str, EdmValue], now: float, typed: bool

@@ -306,7 +306,7 @@ def test_lone_surrogates_become_text_that_can_be_stored(tmp_path: Path) -> None:
     bench = Bench(tmp_path, ROUTED)
     assert bench.send("s", (MINUTE + 6, {"M\ud800": ("String", "a\ud83d\ude00\udc00")}))
     bench.run_until(MINUTE + 70)
-    assert bench.rows("Routed")[0].columns["M\ufffd"] == ("String", "a😀\ufffd")
+    assert bench.rows("Routed")[0].columns["M_"] == ("String", "a😀\ufffd")
 
 
 def test_oversize_rows_are_said_once_and_counted_always(tmp_path: Path) -> None:
