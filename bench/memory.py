@@ -22,7 +22,7 @@ from extension import demo, spawn
 from extension.config.build import generate
 from extension.config.machine import Machine
 
-LIMITS = {"collector": 18.0, "watchdog": 12.0, "uploader": 45.0}
+LIMITS = {"collector": 19.0, "watchdog": 12.0, "uploader": 45.0}
 AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 

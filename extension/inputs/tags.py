@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import blake2b
 
 from extension.rows import ticks
+
+try:  # the interpreter's own: hashlib loads OpenSSL, 3.4 MiB in every collector
+    from _blake2 import blake2b
+except ImportError:
+    from hashlib import blake2b
 
 MAX_TAGS = 120_000
 """Of a connection, about 12 MB: above this the window becomes shorter, for memory has a bound."""
