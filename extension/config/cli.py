@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from extension.config import convert
+from extension.config.inputfile import InputError, json_value, read
+from extension.config.inputfile import name as named
 
 if TYPE_CHECKING:
     from extension.config.document_report import Message
     from extension.config.machine import Machine
     from extension.config.problems import Problem, Problems
 
-_MAX_BYTES = 16 * 1024 * 1024
 _GENERATE = """The document that the settings ask for goes to standard output, all problems to standard error.
 Exit code: 0 with warnings and notes at most, 1 with errors (the document is printed if there is one), 2 wrong usage."""
 _CHECK = """F is a settings file ({"public": ..., "protected": ...}, bare public settings, or a VM agent's N.settings)
@@ -25,10 +26,6 @@ With --mdsd-strict, F is a document: standard output is that of mdsd -v, and any
 
 _INIT = """The public settings of LAD 3.0 and 4.x with all 48 builtin counters, as the portal writes them, go to
 standard output. Fill in the placeholders (__NAME__) of both forms before use: account, resource id, account SAS."""
-
-
-class _InputError(Exception):
-    """A file that cannot be used; the text is one line."""
 
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -53,31 +50,6 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     forms.add_argument("--both", action="store_true", help="both, as one object with public and protected")
     init.set_defaults(run=run_init)
     convert.add_parser(commands)
-
-
-def _bytes(path: str) -> bytes:
-    name = "standard input" if path == "-" else path
-    try:
-        if path == "-":
-            data = sys.stdin.buffer.read(_MAX_BYTES + 1)
-        else:
-            with open(path, "rb") as f:
-                data = f.read(_MAX_BYTES + 1)
-    except OSError as problem:
-        raise _InputError(f"error: {name}: cannot be read: {problem.strerror}") from None
-    if len(data) > _MAX_BYTES:
-        raise _InputError(f"error: {name}: is larger than {_MAX_BYTES} bytes")
-    return data
-
-
-def _json(data: bytes, path: str, root: str, problems: Problems) -> object:
-    from extension.config import jsontext
-
-    name = "standard input" if path == "-" else path
-    try:
-        return jsontext.parse(data, root, problems)
-    except jsontext.JsonError as problem:
-        raise _InputError(f"error: {name}{problem.where}: {problem}. Cure: {problem.cure}") from None
 
 
 def _machine(args: argparse.Namespace) -> Machine:
@@ -113,12 +85,12 @@ def run_generate(args: argparse.Namespace) -> int:
             print(f"error: {option} has characters that XML cannot carry", file=sys.stderr)
             return 2
     try:
-        public = _json(_bytes(args.public), args.public, PUBLIC, problems)
+        public = json_value(read(args.public), args.public, PUBLIC, problems)
         protected: object = {}
         if args.protected is not None:
-            protected = _json(_bytes(args.protected), args.protected, PROTECTED, problems)
-    except _InputError as problem:
-        print(problem, file=sys.stderr)
+            protected = json_value(read(args.protected), args.protected, PROTECTED, problems)
+    except InputError as problem:
+        print(f"error: {problem}", file=sys.stderr)
         return 1
     made = generate(public, protected, lad=args.lad, machine=_machine(args))
     problems.extend(made.problems)
@@ -134,7 +106,7 @@ def _check_settings(data: bytes, path: str, problems: Problems) -> None:
     from extension.config.build import generate
 
     protected_keys = (*lad23.PROTECTED_KEYS, "sinksConfig", "disableStorageAccount")
-    parts = settings_file.split(_json(data, path, "$", problems), protected_keys, problems)
+    parts = settings_file.split(json_value(data, path, "$", problems), protected_keys, problems)
     if problems.failed:
         return
     made = generate(parts.public, parts.protected, machine=machine.found())
@@ -160,9 +132,9 @@ def run_check(args: argparse.Namespace) -> int:
     from extension.config import xmlsafe
     from extension.config.problems import Problems
 
-    problems, name = Problems(), "standard input" if args.file == "-" else args.file
+    problems, name = Problems(), named(args.file)
     try:
-        data = _bytes(args.file)
+        data = read(args.file)
         empty_document = not data.strip() and name.endswith(".xml")
         if args.mdsd_strict or empty_document or xmlsafe.looks_like_xml(data):
             from extension.config import document_check
@@ -172,13 +144,13 @@ def run_check(args: argparse.Namespace) -> int:
                 return _tell_as_mdsd(verdict, problems, args.json)
         else:
             _check_settings(data, args.file, problems)
-    except _InputError as problem:
+    except InputError as problem:
         if args.json:
             print(
                 json.dumps([{"severity": "error", "path": args.file, "message": str(problem), "cure": "", "value": ""}])
             )
         else:
-            print(problem, file=sys.stderr)
+            print(f"error: {problem}", file=sys.stderr)
         return 1
     if args.json:
         print(json.dumps([p.to_json() for p in problems], indent=1))

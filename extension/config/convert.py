@@ -8,7 +8,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from extension.config.convert_files import ConvertError, json_value, read, without_secrets, write
+from extension.config.convert_files import ConvertError, without_secrets, write
+from extension.config.inputfile import InputError, json_value, read
 
 if TYPE_CHECKING:
     from extension.config.convert_streams import Stream
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             raise ConvertError(f"{args.file} has no protected settings to write: give them with --protected")
         if args.protected_out:
             write(args.protected_out, secret)
-    except ConvertError as error:
+    except (ConvertError, InputError) as error:
         _say(f"error: {error}")
         return 1
     sys.stdout.buffer.write(made)
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def converted(args: argparse.Namespace) -> tuple[bytes, bytes, list[str]]:
-    """(public output, what is secret, what has no counterpart). ConvertError if there is nothing to convert."""
+    """(public output, what is secret, what has no counterpart). ConvertError or InputError if there is none."""
     from extension.config import xmlsafe
 
     data = read(args.file)
@@ -88,10 +89,13 @@ def _document_of(data: bytes, args: argparse.Namespace) -> tuple[bytes, Any, boo
     from extension.config.machine import Machine
     from extension.config.problems import Problems
     from extension.config.settings_file import split
+    from extension.config.values import PROTECTED
 
     problems = Problems()
-    parts = split(json_value(data, args.file), tuple(_STAND_IN), problems)
-    protected = json_value(read(args.protected), args.protected) if args.protected else parts.protected
+    parts = split(json_value(data, args.file, "$", problems), tuple(_STAND_IN), problems)
+    protected = parts.protected
+    if args.protected:
+        protected = json_value(read(args.protected), args.protected, PROTECTED, problems)
     whole = bool(args.protected) or (parts.has_protected and bool(protected))
     if not whole:
         protected = dict(_STAND_IN)
