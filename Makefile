@@ -4,13 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 NPM ?= npm
 
-.PHONY: demo test test-system system-tools lint types package bench clean
+.PHONY: demo test soak test-system system-tools lint types package bench clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/lad demo
 
 test: $(VENV)/.test tests/azurite/node_modules/.installed lint types
 	$(BIN)/pytest -n 4 --dist worksteal -m "not system"
+
+# Faults of every kind for MINUTES (1,000 in 24 minutes); the seed is printed, SEED=… repeats it.
+MINUTES ?= 25
+soak: $(VENV)/.test tests/azurite/node_modules/.installed
+	$(BIN)/python -m tests.campaign_run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 test-system: $(VENV)/.test system-tools
 	$(BIN)/pytest -m system

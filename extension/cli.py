@@ -22,6 +22,7 @@ COMMANDS = {
     "tables": "extension.view.cli",
     "rows": "extension.view.cli",
     "status": "extension.view.status",
+    "audit": "extension.view.audit",
 }
 """Command -> module with ``add_parsers(subparsers)``; its parsers set ``run``: (Namespace) -> exit code."""
 

@@ -98,8 +98,10 @@ class Collector:
         text = self.store.get("last_sample")
         last = float(text) if text else None
         self._set_back = last is not None and now < last
+        self._elapsed.step(now, self.boottime() if self.boottime else None)  # from here on, a step is noticed
         rates = {query_key(a.query): a.query.rate for a in self.asked}
-        self.store.commit(lambda: self._gaps.begin(rates, now, last))
+        consumers = [consumer.id for consumer in self._pipelines.consumers]
+        self.store.commit(lambda: self._gaps.begin(rates, consumers, now, last))
 
     def _first_due(self, rate: int, now: float) -> int:
         """The next multiple of the rate; the one that has just gone by if it fell between a predecessor and us."""
@@ -182,6 +184,8 @@ class Collector:
             asked.due = int(at_us / ticks.SECOND_US) // asked.query.rate * asked.query.rate + asked.query.rate
             output, absent = self._ask(asked, moment, at_us, now)
             outputs.append((asked, output))
+            if self._pipelines.comes_late(asked.query.target.event, at_us, now):
+                absent = {ALL: steps.WRITTEN}
             why = steps.SET_FORWARD if step > 0 else steps.HELD_UP
             gap = self._gaps.observe(query_key(asked.query), at_us / ticks.SECOND_US, absent, why)
             if gap is not None:
@@ -189,26 +193,29 @@ class Collector:
         if not outputs:
             return self._close()
 
+        if self._set_back:
+            self._close()  # writes the windows that had begun, before their samples are forgotten
+
         def work(tally: Tally) -> None:
+            if self._set_back:
+                self._pipelines.forget_ahead(min(int(now) // a.query.rate * a.query.rate for a, _ in outputs))
             for asked, output in outputs:
                 self._pipelines.keep(asked.query.target.event, output, now, tally)
                 state = asked.stream.state()
                 if state is not None:
                     self.store.put_raw(_query_id(asked.query), {"t": now, "state": state})
             self._pipelines.close(now, tally)
-            if self._set_back:
-                self._pipelines.forget_ahead(self.clock())
             self._gaps.write()
             self.store.put("last_sample", repr(now))
 
         tally = self._commit(work)
         self._gaps.done(tally is not None, "store full")
-        for cause, seconds in found.items():
-            self.log("warning", steps.gap_text(seconds, now, cause))
         if tally is None:
             self._engine.rewind(mark)
             self._count("sample lost: store full", len(outputs))
             return False
+        for cause, seconds in found.items():
+            self.log("warning", steps.gap_text(seconds, now, cause))
         self._set_back = False
         self._keep_house(now)
         return tally.queued > 0
@@ -304,9 +311,7 @@ class Collector:
             return
         self._housekeeping = now
         self.store.forget_delivered()
-        dropped = self.store.enforce_bounds()
-        if dropped:
-            self.log("error", f"{dropped} unsent rows were dropped, oldest first, to stay within the store's bounds")
+        self.store.enforce_bounds()
         self.store.put_report(self.report())
 
     def report(self) -> dict[str, object]:

@@ -16,6 +16,7 @@ from extension.plan import Plan
 from extension.source import open_source
 from extension.store.collector_db import CollectorStore
 from extension.store.database import StoreError
+from extension.store.watch import LedgerWatch
 from omi_queries.types import QueryError
 
 PROGRESS_S = 5
@@ -27,13 +28,13 @@ def watch_deadline(plan: Plan) -> float:
     return max(plan.options.hang_s, 3.0 * min(rate, IDLE_S))
 
 
-def health(collector: Collector, inputs: Sequence[str] = ()) -> tuple[str, str]:
-    """(level, message) for status; ``inputs``: what keeps the clients of the JSON sockets out."""
+def health(collector: Collector, others: Sequence[str] = ()) -> tuple[str, str]:
+    """(level, message) for status; ``others``: what is wrong besides the sampling, such as with the JSON sockets."""
     level, message = _sampling(collector)
-    if not inputs:
+    if not others:
         return level, message
-    others = [] if level == "ok" else [message]
-    return ("error" if level == "error" else "warning"), "; ".join([*others, *inputs])[:900]
+    sampling = [] if level == "ok" else [message]
+    return ("error" if level == "error" else "warning"), "; ".join([*sampling, *others])[:900]
 
 
 def _sampling(collector: Collector) -> tuple[str, str]:
@@ -82,15 +83,14 @@ def main() -> int:
     except StoreError as error:
         channel.state("error", str(error))
         return 1
-    collector = Collector(
-        plan, opened.backend, store, time.time, channel.log, os.uname().nodename, boottime=_boottime
-    )
+    collector = Collector(plan, opened.backend, store, time.time, channel.log, os.uname().nodename, boottime=_boottime)
     collector.start()
     inputs = open_feed(plan, where.state_dir, collector.ingest, collector.refuse, store.fill, channel)
     channel.send("wake")
+    balance = LedgerWatch(where.state_dir, time.time)
     told = float("-inf")
     while not channel.stopping:
-        channel.state(*health(collector, inputs.problems()))
+        channel.state(*health(collector, [*inputs.problems(), *balance.problems()]))
         opened.attend()
         inputs.attend()
         if collector.take_upload():

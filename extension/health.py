@@ -92,7 +92,13 @@ def replace(path: str, data: bytes) -> None:
     temporary = f"{path}.{os.getpid()}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, data)
-    finally:
-        os.close(fd)
-    os.replace(temporary, path)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(fd, left) :]  # of an almost full disk it takes a part without an error
+        finally:
+            os.close(fd)
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -21,7 +22,15 @@ IDLE_S = 30.0
 RETRY_CAP_S = 60.0
 SLOW_CAP_S = 300.0
 PRUNE_EVERY = 50
+ROUND = 20
+FRESH = 8
+"""Of a round of batches, so many may be of those queued since a backlog was met: it must not hide what is now."""
+CPU_SHARE = 0.5
+"""Of one CPU, for draining a backlog: well below what the watchdog grants the uploader (extension.watched)."""
+LONGEST_PAUSE_S = 2.0
 DAMAGED = "damaged in the store"
+ERROR_QUIET_S = 60.0
+MAX_ERROR = 500
 
 
 @dataclass
@@ -59,7 +68,7 @@ class Lane:
     """The way to one service. ``publish`` is called when its health changed.
 
     ``name`` is that of its batches in the outbox, ``label`` what messages call it; without them it is the way to the
-    tables of ``account``.
+    tables of ``account``. ``cpu_share``: how much of one CPU the process may use while there is a backlog, 1 for all.
     """
 
     def __init__(
@@ -75,6 +84,9 @@ class Lane:
         connect: Callable[[Account], Sink] = open_sink,
         name: str = "",
         label: str = "",
+        cpu_share: float = 1.0,
+        cpu_clock: Callable[[], float] = time.process_time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.account = account
         self.name = name or account.moniker
@@ -92,7 +104,10 @@ class Lane:
         self._connect = connect
         self._sink: Sink | None = None
         self._failures = 0
+        self._errors: dict[str, tuple[str, float]] = {}
         self._since_prune = 0
+        self._fresh = 0 if name else FRESH  # rows of tables are in no order; those of files and hubs are
+        self._cpu_share, self._cpu_clock, self._monotonic = cpu_share, cpu_clock, monotonic
         local = account.table_endpoint.startswith("file:")
         seed = zlib.crc32(account.account.encode() + _machine_id())
         self._phase = 0.0 if local else spread_s * (seed % 1000) / 1000
@@ -121,13 +136,22 @@ class Lane:
     def drain(self) -> None:
         """Deliver everything that is queued for this account, oldest first; returns early when stopped."""
         while not self.stop.is_set():
-            queued = self._store.pending(self.name)
+            begun, spent = self._monotonic(), self._cpu_clock()
+            queued = self._store.pending(self.name, ROUND, self._fresh)
             if not queued:
                 break
             for batch in queued:
                 if not self._deliver(batch):
                     return
+            if len(queued) == ROUND:
+                self._rest(self._cpu_clock() - spent, self._monotonic() - begun)
         self._prune()
+
+    def _rest(self, cpu_s: float, elapsed_s: float) -> None:
+        """Sleep so long that a backlog takes no more than its share of the CPU; all lanes of the process count."""
+        pause = min(cpu_s / self._cpu_share - elapsed_s, LONGEST_PAUSE_S)
+        if pause > 0:
+            self.stop.wait(pause)
 
     def _deliver(self, batch: Queued) -> bool:
         result = Delivery()
@@ -169,11 +193,13 @@ class Lane:
                     rows = rows[len(rows) // 2 :]
                 elif error.reaction == "drop-row" and error.row is not None and error.row < len(rows):
                     result.drop(error.code, 1)
+                    self._note_error(table, error)
                     self._log("error", f"{table}: row {rows[error.row].row_key[:200]} refused: {error.message}")
                     rows = [r for i, r in enumerate(rows) if i != error.row]
                 else:
                     self._log("error", f"{table}: {len(rows)} rows refused: {error.message}")
                     result.drop(error.code, len(rows))
+                    self._note_error(table, error)
                     return
                 continue
             result.delivered += len(rows)
@@ -193,7 +219,18 @@ class Lane:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, SinkError):
             self._failures += 1
+            self._note_error(str(state.args[0]), error)
             self._say("error" if error.reaction == "slow" else "warning", f"{self.label}: {error.message}")
+
+    def _note_error(self, table: str, error: SinkError) -> None:
+        """Keep a table's last error for status; written when it changes, or after some time."""
+        now = self._clock()
+        code, at = self._errors.get(table, ("", 0.0))
+        if code == error.code and abs(now - at) < ERROR_QUIET_S:
+            return
+        self._errors[table] = (error.code, now)
+        found = {"code": error.code, "message": error.message[:MAX_ERROR], "time": now}
+        self._store.note(f"error:{table}", json.dumps(found))
 
     def _recovered(self) -> None:
         if self.level != "ok":

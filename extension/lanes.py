@@ -23,8 +23,12 @@ def lanes(
     progress: Callable[[], None],
     log: Callable[[str, str], None],
     clock: Callable[[], float] = time.time,
+    cpu_share: float = 1.0,
 ) -> list[Lane]:
-    """A lane for every service that the plan writes to, and for those that an earlier plan left batches for."""
+    """A lane for every service that the plan writes to, and for those that an earlier plan left batches for.
+
+    ``cpu_share`` as in :class:`Lane`.
+    """
     made: list[Lane] = []
 
     def add(account: Account, connect: Callable[[Account], Sink], name: str = "", label: str = "") -> None:
@@ -39,6 +43,7 @@ def lanes(
             connect=connect,
             name=name,
             label=label,
+            cpu_share=cpu_share,
         )
         made.append(lane)
 

@@ -32,8 +32,7 @@ def take(path: str, patience_s: float = 0.5) -> int:
                 os.close(fd)
                 raise HeldError(path, pid) from None
             time.sleep(0.05)
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    os.pwrite(fd, f"{os.getpid():<19}\n".encode(), 0)  # in place: on a full disk there may be no room for it anew
     return fd
 
 

@@ -207,17 +207,24 @@ class Pipelines:
         for start in self._store.window_starts(consumer.event.source, begin, begin + FUTURE_S, duration):
             self._close_one(consumer, start, start + duration, tally)
 
-    def forget_ahead(self, now: float) -> None:
-        """Forget samples of queries that are dated after ``now``, once the clock was set back."""
+    def forget_ahead(self, begin: int) -> None:
+        """Forget samples of queries that are dated at or after ``begin`` (Unix s): the clock was set back to it."""
         external = {c.event.source for c in self.consumers if c.external}
         for source in self._store.sample_sources():
             if source not in external:
-                self._store.forget_after(source, int(now * ticks.SECOND_US))
+                self._store.forget_from(source, begin * ticks.SECOND_US)
 
     def accept(self, tally: Tally) -> None:
         """The transaction that ``tally`` describes is committed."""
         self.closed.update(tally.closed)
         self._written.update(tally.written)
+
+    def comes_late(self, source: str, at_us: int, now: float) -> bool:
+        """Whether a sample of ``source`` misses a window that was written before the clock was set back a little."""
+        return any(
+            at_us < self.closed[c.id] * ticks.SECOND_US and not self._clock_went_back(c, now)
+            for c in self._readers.get(source, ())
+        )
 
     def _clock_went_back(self, consumer: Consumer, now: float) -> bool:
         duration = consumer.event.duration

@@ -11,7 +11,8 @@ import time
 
 from extension import component
 from extension.channel import Channel
-from extension.lane import IDLE_S
+from extension.expiry import Announcer
+from extension.lane import CPU_SHARE, IDLE_S
 from extension.lanes import lanes
 from extension.plan import Plan
 from extension.store.database import StoreError
@@ -29,6 +30,8 @@ class Uploader:
     def __init__(self, plan: Plan, store: UploaderStore, channel: Channel) -> None:
         self._channel = channel
         self._lock = threading.Lock()
+        store.forget_notes("problem:")  # those of a process before this one
+        self._expiry = Announcer(plan, store, time.time, channel.log)
         self.lanes = lanes(
             plan,
             store,
@@ -36,16 +39,18 @@ class Uploader:
             publish=self.publish,
             progress=lambda: channel.progress("batch"),
             log=channel.log,
+            cpu_share=CPU_SHARE,
         )
         self._threads = [threading.Thread(target=lane.run, daemon=True) for lane in self.lanes]
 
     def publish(self) -> None:
         """Tell the watchdog how the lanes are."""
         with self._lock:
-            ill = [lane for lane in self.lanes if lane.level != "ok"]
+            ill = [(lane.level, lane.problem) for lane in self.lanes if lane.level != "ok"]
+            ill += self._expiry.problems
             if ill:
-                level = "error" if any(lane.level == "error" for lane in ill) else "warning"
-                self._channel.state(level, "; ".join(lane.problem for lane in ill))
+                level = "error" if any(level == "error" for level, _ in ill) else "warning"
+                self._channel.state(level, "; ".join(problem for _, problem in ill))
             elif not self.lanes:
                 self._channel.state("warning", "the configuration has no storage account: nothing is uploaded")
             else:
@@ -53,11 +58,14 @@ class Uploader:
 
     def run(self) -> None:
         """Until the channel stops."""
+        self._expiry.look()
         self.publish()
         for thread in self._threads:
             thread.start()
         self._channel.progress("idle")
         while not self._channel.stopping:
+            if self._expiry.look():
+                self.publish()
             if self._channel.wait(time.monotonic() + IDLE_S):
                 for lane in self.lanes:
                     lane.wake.set()
@@ -85,11 +93,11 @@ def main() -> int:
     where, plan, channel = begun
     channel.send("hello", deadline=max(plan.options.hang_s, 3 * IDLE_S))
     try:
-        store = UploaderStore(where.state_dir)
+        uploader = Uploader(plan, UploaderStore(where.state_dir), channel)
     except StoreError as error:
         channel.state("error", str(error))
         return 1
-    Uploader(plan, store, channel).run()
+    uploader.run()
     if channel.orphaned:
         component.after_orphaned(where, ORPHAN_PATIENCE_S)
     return 0

@@ -57,22 +57,27 @@ def normalise(token: str) -> str:
     return token
 
 
+def fields(token: str) -> dict[str, str]:
+    """The fields of ``token`` by name, decoded."""
+    return dict(parse_qsl(normalise(token), keep_blank_values=True))
+
+
 def parse(token: str) -> Sas:
     """The readable parts of ``token``; unknown and missing fields are left empty."""
-    fields = dict(parse_qsl(normalise(token), keep_blank_values=True))
-    start, expiry = fields.get("st", ""), fields.get("se", "")
+    found = fields(token)
+    start, expiry = found.get("st", ""), found.get("se", "")
     return Sas(
-        services=fields.get("ss", ""),
-        resource_types=fields.get("srt", ""),
-        permissions=fields.get("sp", ""),
-        table=fields.get("tn", ""),
-        protocol=fields.get("spr", ""),
-        addresses=fields.get("sip", ""),
+        services=found.get("ss", ""),
+        resource_types=found.get("srt", ""),
+        permissions=found.get("sp", ""),
+        table=found.get("tn", ""),
+        protocol=found.get("spr", ""),
+        addresses=found.get("sip", ""),
         start=instant(start),
         expiry=instant(expiry),
         start_text=start,
         expiry_text=expiry,
-        policy=fields.get("si", ""),
+        policy=found.get("si", ""),
     )
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -19,8 +21,10 @@ from extension.pipeline.batches import Batch
 from extension.pipeline.records import Record
 from extension.rows.edm import pack
 from extension.rows.ticks import SECOND_US
-from extension.store import gaps
-from extension.store.database import StoreError, is_corrupt, is_full, open_reader, open_writer
+from extension.store import carry, gaps, salvage
+from extension.store.bounds import Bounds
+from extension.store.bounds import free_bytes as disk_free
+from extension.store.database import StoreError, is_corrupt, is_full, open_reader, open_writer, transaction
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -30,19 +34,22 @@ CREATE TABLE IF NOT EXISTS windows(id TEXT PRIMARY KEY, closed INTEGER NOT NULL)
 CREATE TABLE IF NOT EXISTS raw(query TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, t REAL NOT NULL, moniker TEXT NOT NULL,
   tbl TEXT NOT NULL, n INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS given_up(batch INTEGER PRIMARY KEY, tbl TEXT NOT NULL, reason TEXT NOT NULL,
+  n INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS produced(tbl TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dropped(tbl TEXT, reason TEXT, n INTEGER NOT NULL, PRIMARY KEY(tbl, reason)) WITHOUT ROWID;
 """
 _SCHEMA += gaps.SCHEMA
-_RESERVE_BYTES = 1 << 20
-_DROP_STEP = 20
+KEPT_GIVEN_UP = 5000
+"""Batches that were dropped so long ago that none of them can be on its way any more need not be remembered."""
 
 
 class CollectorStore:
     """The collector's durable state in ``folder``.
 
-    ``max_bytes`` caps the file, ``min_free_bytes`` is the free-space floor of its disk; ``report(message)`` is told of
-    every state change (store set aside, disk full, batches dropped).
+    ``max_bytes`` caps the file, ``min_free_bytes`` is the free-space floor of its disk (``free_bytes()`` tells what is
+    free, by default the system); ``report(message)`` is told of every state change (store set aside, disk full,
+    batches dropped).
     """
 
     def __init__(
@@ -52,20 +59,38 @@ class CollectorStore:
         max_bytes: int,
         min_free_bytes: int = 0,
         report: Callable[[str], None] = lambda _message: None,
+        free_bytes: Callable[[], int] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.path = os.path.join(folder, "collector.db")
         self._uploads = os.path.join(folder, "uploader.db")
         self._reserve = os.path.join(folder, "reserve")
         self._max_bytes = max_bytes
-        self._min_free = min_free_bytes
         self._report = report
+        self._clock = clock
         self._acks: sqlite3.Connection | None = None
         self._acks_version = -1
-        self._full = False
+        self._acks_file = 0
+        self._settled = ""
         self._reported = ""
-        self.db = self._open()
-        self.generation = self._generation()
-        self._keep_reserve()
+        try:
+            self.db = self._open()
+            self.generation = self._generation()
+        except (StoreError, sqlite3.OperationalError) as error:
+            if not is_full(error.__cause__ or error) or not os.path.exists(self._reserve):
+                raise
+            os.unlink(self._reserve)  # it is kept for this: even to open the store takes room
+            self.db = self._open()
+            self.generation = self._generation()
+        self._bounds = Bounds(
+            self.db,
+            folder,
+            max_bytes=max_bytes,
+            min_free_bytes=min_free_bytes,
+            report=report,
+            drop_oldest=self._give_up,
+            free=free_bytes or partial(disk_free, folder),
+        )
 
     # -- opening
 
@@ -81,8 +106,14 @@ class CollectorStore:
                 raise
             why = str(error.__cause__ or error)
         aside = self._set_aside()
-        self._report(f"the store {self.path} was unusable ({why}); it is kept as {aside} and a new one was started")
-        return open_writer(self.path, _SCHEMA, max_bytes=self._max_bytes)
+        db = open_writer(self.path, _SCHEMA, max_bytes=self._max_bytes)
+        with transaction(db):
+            loss = salvage.carry_over(aside, self._uploads, db)
+            db.execute("INSERT OR REPLACE INTO meta VALUES('replaced', ?)", (repr(self._clock()),))
+        self._report(
+            f"the store {self.path} was unusable ({why}); it is kept as {aside} and a new one was started: {loss}"
+        )
+        return db
 
     def _set_aside(self) -> str:
         aside = self.path + ".corrupt"
@@ -95,76 +126,33 @@ class CollectorStore:
         known = self.get("generation")
         if known is None:
             known = os.urandom(8).hex()
-            self.put("generation", known)
+            # batches of a store that this one replaces may still be on their way: no number is used twice
+            first = int.from_bytes(os.urandom(5), "big") << 20
+            with self.transaction():
+                self.put("generation", known)
+                self.db.execute("INSERT INTO sqlite_sequence(name, seq) VALUES('outbox', ?)", (first,))
         return known
-
-    def _keep_reserve(self) -> None:
-        """Preallocate the file that is given up on a full disk: deleting from SQLite needs space."""
-        try:
-            if os.path.exists(self._reserve) and os.stat(self._reserve).st_size >= _RESERVE_BYTES:
-                return
-            if self._free_bytes() < 4 * _RESERVE_BYTES:
-                return
-            fd = os.open(self._reserve, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            try:
-                os.posix_fallocate(fd, 0, _RESERVE_BYTES)
-            finally:
-                os.close(fd)
-        except OSError as error:
-            self._report(f"cannot keep a reserve of 1 MiB in {self._reserve}: {error}")
-
-    def _free_bytes(self) -> int:
-        stat = os.statvfs(os.path.dirname(self.path))
-        return stat.f_bavail * stat.f_frsize
 
     # -- transactions
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """One atomic change; any exception undoes it."""
-        self.db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            if self.db.in_transaction:
-                self.db.execute("ROLLBACK")
-            raise
-        self.db.execute("COMMIT")
+        return transaction(self.db)
 
     def commit(self, change: Callable[[], None]) -> bool:
-        """Run ``change`` in a transaction. On a full disk: give up the reserve, drop the oldest batches, try again.
+        """Run ``change`` in a transaction; on a full disk, or at the bounds, in the place of the oldest batches.
 
         False (and one report per state change) if it still does not fit: the caller's data of this tick are lost.
         """
+        self._bounds.look()
         try:
             with self.transaction():
                 change()
         except sqlite3.OperationalError as error:
             if not is_full(error):
                 raise
-            return self._retry_full(change, error)
-        if self._full:
-            self._full = False
-            self._keep_reserve()
-            self._report("the store accepts data again")
+            return self._bounds.make_room(change, error)
         return True
-
-    def _retry_full(self, change: Callable[[], None], error: sqlite3.Error) -> bool:
-        if not self._full:
-            self._full = True
-            self._report(f"the store is full ({error}): the oldest unsent rows are dropped to make room")
-        if os.path.exists(self._reserve):
-            os.unlink(self._reserve)
-        for _ in range(10):
-            try:
-                self.drop_oldest(_DROP_STEP, "store full")
-                with self.transaction():
-                    change()
-                return True
-            except sqlite3.OperationalError as again:
-                if not is_full(again):
-                    raise
-        return False
 
     # -- small values
 
@@ -231,9 +219,9 @@ class CollectorStore:
         """Forget samples that no window needs any more."""
         self.db.execute("DELETE FROM samples WHERE source=? AND t<?", (source, before_us))
 
-    def forget_after(self, source: str, at_us: int) -> None:
-        """Forget samples that are dated after ``at_us``: the clock was set back, and their time comes again."""
-        self.db.execute("DELETE FROM samples WHERE source=? AND t>?", (source, at_us))
+    def forget_from(self, source: str, at_us: int) -> None:
+        """Forget samples that are dated ``at_us`` or later: the clock was set back, and their time comes again."""
+        self.db.execute("DELETE FROM samples WHERE source=? AND t>=?", (source, at_us))
 
     def closed_until(self, window: str) -> int | None:
         """End (Unix s) of the newest closed window of a derived event, None if it never ran."""
@@ -276,34 +264,74 @@ class CollectorStore:
 
     def drop_oldest(self, batches: int, reason: str) -> int:
         """Drop the oldest unsent batches, counted; returns how many rows."""
+        with self.transaction():
+            return self._give_up(batches, reason)
+
+    def _give_up(self, batches: int, reason: str) -> int:
+        """As :meth:`drop_oldest`, in the open transaction. A batch may just be on its way: it is remembered."""
         acked = self._acked_ids()
         rows = 0
-        with self.transaction():
-            found = self.db.execute("SELECT id, tbl, n FROM outbox ORDER BY id LIMIT ?", (batches,)).fetchall()
-            for batch, table, n in found:
-                self.db.execute("DELETE FROM outbox WHERE id=?", (batch,))
-                if batch not in acked:
-                    self.drop(table, reason, n)
-                    rows += n
+        found = self.db.execute("SELECT id, tbl, n FROM outbox ORDER BY id LIMIT ?", (batches,)).fetchall()
+        for batch, table, n in found:
+            self.db.execute("DELETE FROM outbox WHERE id=?", (batch,))
+            if batch not in acked:
+                self.drop(table, reason, n)
+                self.db.execute("INSERT INTO given_up VALUES(?,?,?,?)", (batch, table, reason, n))
+                rows += n
+        if found:
+            self._put_settled()
+            self.db.execute("DELETE FROM given_up WHERE batch <= ?", (found[-1][0] - KEPT_GIVEN_UP,))
         return rows
 
+    def _take_back(self, acked: set[int]) -> None:
+        """What was dropped here and delivered all the same is not counted as dropped."""
+        for batch, table, reason, n in self.db.execute("SELECT batch, tbl, reason, n FROM given_up").fetchall():
+            if batch in acked:
+                self.db.execute("DELETE FROM given_up WHERE batch=?", (batch,))
+                self.db.execute("UPDATE dropped SET n=n-? WHERE tbl=? AND reason=?", (n, table, reason))
+                self.db.execute("DELETE FROM dropped WHERE tbl=? AND reason=? AND n<=0", (table, reason))
+
     def _acked_ids(self) -> set[int]:
+        self._settled = ""
         try:
-            if self._acks is None:
-                self._acks = open_reader(self._uploads)
+            self._open_acks()
             if self._acks is None:
                 return set()
-            known = self._acks.execute("SELECT value FROM meta WHERE key='generation'").fetchone()
-            if known is None or known[0] != self.generation:
-                return set()
-            return {i for (i,) in self._acks.execute("SELECT batch FROM acks")}
+            self._acks.execute("BEGIN")  # the totals must be those of these acknowledgements
+            try:
+                known = self._acks.execute("SELECT value FROM meta WHERE key='generation'").fetchone()
+                if known is None or known[0] != self.generation:
+                    return set()
+                self._settled = carry.totals(self._acks)
+                return {i for (i,) in self._acks.execute("SELECT batch FROM acks")}
+            finally:
+                self._acks.execute("COMMIT")
         except (sqlite3.Error, StoreError) as error:
             self._acks = None
             self._report(f"cannot read {self._uploads}: {error}")
             return set()
 
+    def _open_acks(self) -> None:
+        """The uploader's file; anew if it was replaced by another."""
+        try:
+            inode = os.stat(self._uploads).st_ino
+        except OSError:
+            inode = 0
+        if self._acks is not None and inode != self._acks_file:
+            self._acks.close()
+            self._acks, self._acks_version = None, -1
+        if self._acks is None and inode:
+            self._acks, self._acks_file = open_reader(self._uploads), inode
+
+    def _put_settled(self) -> None:
+        """Keep the totals that go with the acknowledgements read last: their batches are deleted here."""
+        if self._settled:
+            self.put(carry.SETTLED, self._settled)
+
     def forget_delivered(self) -> int:
         """Delete the batches that the uploader has acknowledged; returns how many."""
+        with suppress(StoreError):
+            self._open_acks()
         if self._acks is not None:
             version = self._acks.execute("PRAGMA data_version").fetchone()[0]
             if version == self._acks_version:
@@ -315,32 +343,25 @@ class CollectorStore:
         low, high = min(acked), max(acked)
         here = [i for (i,) in self.db.execute("SELECT id FROM outbox WHERE id BETWEEN ? AND ?", (low, high))]
         gone = [(i,) for i in here if i in acked]
-        if gone:
+        try:
             with self.transaction():
                 self.db.executemany("DELETE FROM outbox WHERE id=?", gone)
+                self._take_back(acked)
+                self._put_settled()
+        except sqlite3.OperationalError as error:
+            if not is_full(error):
+                raise
+            self._acks_version = -1  # there is no room even to delete: next time
+            return 0
         return len(gone)
 
     def enforce_bounds(self) -> int:
-        """Drop oldest batches while the used part of the file is over 90 % of the cap or the disk is below its floor.
-
-        Returns the rows dropped.
-        """
-        size, pages, free = (
-            self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
-        )
-        dropped = 0
-        if (pages - free) * size > self._max_bytes * 9 // 10:
-            dropped += self.drop_oldest(_DROP_STEP, "store size cap")
-        if self._min_free and self._free_bytes() < self._min_free and self.outbox_rows() > 1000:
-            dropped += self.drop_oldest(_DROP_STEP, "disk free-space floor")
-        return dropped
+        """Drop the oldest batches while the used part of the file is over 90 % of the cap; returns the rows dropped."""
+        return self._bounds.keep_house()
 
     def fill(self) -> float:
         """The used part of what the file may grow to, from 0 to 1."""
-        size, pages, free = (
-            self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
-        )
-        return float((pages - free) * size / self._max_bytes)
+        return self._bounds.used_bytes() / self._max_bytes
 
     def outbox_rows(self) -> int:
         """Rows in the outbox, acknowledged ones that are not yet deleted included."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 BUSY_MS = 5000
 
@@ -22,6 +24,7 @@ def open_writer(path: str, script: str, *, max_bytes: int | None = None) -> sqli
         os.makedirs(folder, mode=0o700, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         db = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # before the first table, or it is without effect
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute("PRAGMA journal_size_limit=4194304")
@@ -54,7 +57,26 @@ def open_reader(path: str) -> sqlite3.Connection | None:
     return db
 
 
-def is_full(error: sqlite3.Error) -> bool:
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """One atomic change of ``db``; any exception undoes it, one of the COMMIT itself too."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def reuse_log(db: sqlite3.Connection) -> None:
+    """Let the write-ahead log begin anew, if no reader needs it: on a full disk, its file is room that is had."""
+    with suppress(sqlite3.Error):
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+
+def is_full(error: BaseException) -> bool:
     """Whether the error says that the disk or the cap is full."""
     text = str(error)
     return "full" in text or "disk I/O error" in text

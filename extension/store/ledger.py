@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
-from contextlib import closing
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
+from extension.rows.edm import Row, unpack
 from extension.store.database import open_reader
 
 
 @dataclass
 class Balance:
-    """Row counts of one table since its store was made; ``oldest_queued`` is a Unix time or None."""
+    """Row counts of one table since its store was made; ``oldest_queued`` is a Unix time or None,
+    ``last_error`` an object of code, message and time (Unix s)."""
 
     produced: int = 0
     queued: int = 0
@@ -19,6 +25,7 @@ class Balance:
     dropped: dict[str, int] = field(default_factory=dict)
     oldest_queued: float | None = None
     last_success: float | None = None
+    last_error: dict[str, object] | None = None
 
 
 def read(folder: str) -> dict[str, Balance]:
@@ -32,34 +39,86 @@ def read(folder: str) -> dict[str, Balance]:
         dropped = of(table).dropped
         dropped[reason] = dropped.get(reason, 0) + n
 
-    acked: set[int] = set()
-    generation = None
-    # Acknowledgements first: a batch that is delivered in between counts as queued once more, never as lost.
-    uploads = open_reader(os.path.join(folder, "uploader.db"))
-    if uploads is not None:
-        with closing(uploads) as db:
+    # The outbox first, and held: a batch that is delivered in between is in both files and counts once, as delivered.
+    # The other way round one that is also deleted in between would be in neither.
+    with ExitStack() as stack:
+        queued: list[tuple[int, float, str, int]] = []
+        given_up: list[tuple[int, str, str, int]] = []
+        here = None
+        outbox = open_reader(os.path.join(folder, "collector.db"))
+        if outbox is not None:
+            db = stack.enter_context(closing(outbox))
             db.execute("BEGIN")
-            generation = (db.execute("SELECT value FROM meta WHERE key='generation'").fetchone() or (None,))[0]
-            acked = {i for (i,) in db.execute("SELECT batch FROM acks")}
-            for table, n, last in db.execute("SELECT tbl, n, last FROM delivered"):
-                of(table).delivered = n
-                of(table).last_success = last
-            for table, reason, n in db.execute("SELECT tbl, reason, n FROM dropped"):
-                drop(table, reason, n)
-    outbox = open_reader(os.path.join(folder, "collector.db"))
-    if outbox is not None:
-        with closing(outbox) as db:
-            db.execute("BEGIN")
-            here = (db.execute("SELECT value FROM meta WHERE key='generation'").fetchone() or (None,))[0]
-            if here != generation:
-                acked = set()
+            here = _generation(db)
             for table, n in db.execute("SELECT tbl, n FROM produced"):
                 of(table).produced = n
             for table, reason, n in db.execute("SELECT tbl, reason, n FROM dropped"):
                 drop(table, reason, n)
-            for batch, t, table, n in db.execute("SELECT id, t, tbl, n FROM outbox ORDER BY id"):
-                if batch not in acked:
-                    balance = of(table)
-                    balance.queued += n
-                    balance.oldest_queued = t if balance.oldest_queued is None else min(t, balance.oldest_queued)
+            queued = db.execute("SELECT id, t, tbl, n FROM outbox ORDER BY id").fetchall()
+            given_up = _given_up(db)
+        acked: set[int] = set()
+        errors: list[tuple[str, str]] = []
+        uploads = open_reader(os.path.join(folder, "uploader.db"))
+        if uploads is not None:
+            db = stack.enter_context(closing(uploads))
+            db.execute("BEGIN")
+            if _generation(db) == here:
+                acked = {i for (i,) in db.execute("SELECT batch FROM acks")}
+            for table, n, last in db.execute("SELECT tbl, n, last FROM delivered"):
+                of(table).delivered = n
+                of(table).last_success = last if n else None
+            for table, reason, n in db.execute("SELECT tbl, reason, n FROM dropped"):
+                drop(table, reason, n)
+            errors = db.execute("SELECT substr(key, 7), value FROM meta WHERE key LIKE 'error:%'").fetchall()
+    for table, text in errors:
+        if table in out:
+            out[table].last_error = json.loads(text)
+    for batch, table, reason, n in given_up:
+        if batch in acked:  # it was on its way when it was dropped, and arrived
+            drop(table, reason, -n)
+            if of(table).dropped[reason] <= 0:
+                del of(table).dropped[reason]
+    for batch, t, table, n in queued:
+        if batch not in acked:
+            balance = of(table)
+            balance.queued += n
+            balance.oldest_queued = t if balance.oldest_queued is None else min(t, balance.oldest_queued)
     return out
+
+
+def _given_up(db: sqlite3.Connection) -> list[tuple[int, str, str, int]]:
+    """Batches that the collector dropped lately; [] in a store of a version that did not remember them."""
+    try:
+        return db.execute("SELECT batch, tbl, reason, n FROM given_up").fetchall()
+    except sqlite3.OperationalError:
+        return []
+
+
+def acknowledged(folder: str, generation: str | None) -> set[int]:
+    """The batches of the outbox ``generation`` that the uploader has acknowledged. Raises StoreError."""
+    uploads = open_reader(os.path.join(folder, "uploader.db"))
+    if uploads is None:
+        return set()
+    with closing(uploads) as db:
+        db.execute("BEGIN")
+        return {i for (i,) in db.execute("SELECT batch FROM acks")} if _generation(db) == generation else set()
+
+
+def waiting(folder: str) -> Iterator[tuple[str, Row]]:
+    """(table, row) of every row that is queued and not acknowledged. Raises StoreError, sqlite3.Error."""
+    outbox = open_reader(os.path.join(folder, "collector.db"))
+    if outbox is None:
+        return
+    with closing(outbox) as db:
+        db.execute("BEGIN")
+        known = _generation(db)
+        acked = acknowledged(folder, known)
+        for batch, table, body in db.execute("SELECT id, tbl, body FROM outbox ORDER BY id"):
+            if batch not in acked:
+                for row in unpack(json.loads(zlib.decompress(body))):
+                    yield table, row
+
+
+def _generation(db: sqlite3.Connection) -> str | None:
+    row = db.execute("SELECT value FROM meta WHERE key='generation'").fetchone()
+    return None if row is None else str(row[0])

@@ -7,10 +7,22 @@ import os
 import sqlite3
 import threading
 import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from extension.rows.edm import Row, unpack
-from extension.store.database import StoreError, is_corrupt, open_reader, open_writer
+from extension.store import carry
+from extension.store.database import (
+    StoreError,
+    is_corrupt,
+    is_full,
+    open_reader,
+    open_writer,
+    reuse_log,
+    transaction,
+)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -20,6 +32,8 @@ CREATE TABLE IF NOT EXISTS dropped(tbl TEXT, reason TEXT, n INTEGER NOT NULL, PR
 CREATE TABLE IF NOT EXISTS memos(key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 KEPT_MEMOS = 500
+MAX_UNWRITTEN = 20_000
+"""Acknowledgements that wait in memory for room on the disk; after a kill their rows are sent once more."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,14 @@ class Queued:
             raise ValueError(f"batch {self.id} of table {self.table} is damaged: {error!r}") from error
 
 
+class _Ack(NamedTuple):
+    batch: int
+    table: str
+    delivered: int
+    dropped: dict[str, int]
+    now: float
+
+
 class UploaderStore:
     """The uploader's view: the outbox (read only) and its own acknowledgements, in ``folder``."""
 
@@ -50,6 +72,10 @@ class UploaderStore:
         self._outbox_path = os.path.join(folder, "collector.db")
         self._lock = threading.Lock()
         self._reader: sqlite3.Connection | None = None
+        self._unwritten: list[_Ack] = []
+        self._adopting = ""
+        self._passed: dict[str, int] = {}
+        self._horizon: dict[str, int] = {}
         try:
             self.db = open_writer(self.path, _SCHEMA)
         except StoreError as error:
@@ -59,29 +85,67 @@ class UploaderStore:
                 if os.path.exists(self.path + end):
                     os.replace(self.path + end, self.path + ".corrupt" + end)
             self.db = open_writer(self.path, _SCHEMA)  # acknowledgements are re-made: re-sent rows replace themselves
+        if self.db.execute("SELECT 1 FROM meta WHERE key='generation'").fetchone() is None:
+            carry.into_uploader(self.db, self._outbox_path)
 
-    def pending(self, moniker: str, limit: int = 20) -> list[Queued]:
-        """The oldest batches of an account that are not acknowledged yet; [] while there is no outbox."""
+    def pending(self, moniker: str, limit: int = 20, fresh: int = 0) -> list[Queued]:
+        """The oldest batches of an account that are not acknowledged yet; [] while there is no outbox.
+
+        While there is a backlog, up to ``fresh`` of them are of those queued since it was met, oldest first as well.
+        """
+        with self._guarded():
+            reader = self._outbox()
+            if reader is None:
+                return []
+            acked = self._acked()
+            first = self._passed.get(moniker, 0)
+            old = self._find(reader, moniker, first, limit, acked)
+            if old:
+                self._passed[moniker] = old[0].id - 1
+            if len(old) < limit:
+                self._horizon.pop(moniker, None)
+                return old
+            if moniker not in self._horizon:
+                newest = reader.execute("SELECT max(id) FROM outbox").fetchone()[0]
+                self._horizon[moniker] = newest or 0
+            recent = self._find(reader, moniker, max(self._horizon[moniker], old[-1].id), fresh, acked)
+            if recent:
+                self._horizon[moniker] = recent[0].id - 1
+            return [*old[: limit - len(recent)], *recent]
+
+    def _find(
+        self, reader: sqlite3.Connection, moniker: str, after: int, limit: int, acked: set[int]
+    ) -> list[Queued]:
+        found: list[Queued] = []
+        if limit <= 0:
+            return found
+        whole = "SELECT id, t, moniker, tbl, n, body FROM outbox WHERE id=?"
+        ids = reader.execute("SELECT id FROM outbox WHERE id>? AND moniker=? ORDER BY id", (after, moniker))
+        for (batch,) in ids:
+            if batch in acked:
+                continue
+            row = reader.execute(whole, (batch,)).fetchone()
+            if row is not None:
+                found.append(Queued(*row))
+            if len(found) >= limit:
+                break
+        return found
+
+    def _acked(self) -> set[int]:
+        waiting = {ack.batch for ack in self._unwritten}
+        if self._adopting:
+            return waiting
+        return waiting.union(i for (i,) in self.db.execute("SELECT batch FROM acks"))
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """One thread at a time; what SQLite complains of becomes a StoreError."""
         with self._lock:
             try:
-                reader = self._outbox()
-                if reader is None:
-                    return []
-                acked = {i for (i,) in self.db.execute("SELECT batch FROM acks")}
-                found = []
-                whole = "SELECT id, t, moniker, tbl, n, body FROM outbox WHERE id=?"
-                for (batch,) in reader.execute("SELECT id FROM outbox WHERE moniker=? ORDER BY id", (moniker,)):
-                    if batch in acked:
-                        continue
-                    row = reader.execute(whole, (batch,)).fetchone()
-                    if row is not None:
-                        found.append(Queued(*row))
-                    if len(found) >= limit:
-                        break
-                return found
-            except sqlite3.Error as error:
+                yield
+            except (sqlite3.Error, OSError) as error:
                 self._close_reader()
-                raise StoreError(f"cannot read {self._outbox_path}: {error}") from error
+                raise StoreError(f"the store of {self._outbox_path} and {self.path} fails: {error}") from error
 
     def _outbox(self) -> sqlite3.Connection | None:
         """The reader, and its outbox's generation adopted: acknowledgements of another outbox mean nothing."""
@@ -96,11 +160,13 @@ class UploaderStore:
         if row is None:
             return None
         known = self.db.execute("SELECT value FROM meta WHERE key='generation'").fetchone()
-        if known is None or known[0] != row[0]:
-            self.db.execute("BEGIN IMMEDIATE")
-            self.db.execute("DELETE FROM acks")
-            self.db.execute("INSERT OR REPLACE INTO meta VALUES('generation', ?)", (row[0],))
-            self.db.execute("COMMIT")
+        if (known is None or known[0] != row[0]) and self._adopting != row[0]:
+            self._adopting = str(row[0])
+            self._unwritten.clear()
+            self._passed.clear()
+            self._horizon.clear()
+        if self._adopting:
+            self._write()
         return self._reader
 
     def _same_file(self) -> bool:
@@ -116,69 +182,104 @@ class UploaderStore:
 
     def acknowledge(self, batch: int, table: str, delivered: int, dropped: dict[str, int], now: float) -> None:
         """Record a batch's end: rows delivered, and rows dropped by reason."""
-        with self._lock:
-            self.db.execute("BEGIN IMMEDIATE")
-            self.db.execute("INSERT OR IGNORE INTO acks VALUES(?)", (batch,))
+        ack = _Ack(batch, table, delivered, dropped, now)
+        with self._guarded():
+            if len(self._unwritten) >= MAX_UNWRITTEN:
+                self._write()
+            if len(self._unwritten) >= MAX_UNWRITTEN:
+                raise StoreError(f"{self.path} cannot be written: the disk is full; free some space")
+            self._unwritten.append(ack)
+            self._write()
+
+    def _write(self) -> bool:
+        """Write what waits; False if there is no room for it now."""
+        for _ in range(2):
+            try:
+                with transaction(self.db):
+                    if self._adopting:
+                        self.db.execute("DELETE FROM acks")
+                        self.db.execute("INSERT OR REPLACE INTO meta VALUES('generation', ?)", (self._adopting,))
+                    for ack in self._unwritten:
+                        self._write_one(ack)
+            except sqlite3.OperationalError as error:
+                if not is_full(error):
+                    raise
+                reuse_log(self.db)
+                continue
+            self._adopting = ""
+            self._unwritten.clear()
+            return True
+        return False
+
+    def _write_one(self, ack: _Ack) -> None:
+        self.db.execute("INSERT OR IGNORE INTO acks VALUES(?)", (ack.batch,))
+        self.db.execute(
+            "INSERT INTO delivered VALUES(?,?,?) ON CONFLICT(tbl) DO UPDATE SET n=n+excluded.n, last=excluded.last",
+            (ack.table, ack.delivered, ack.now),
+        )
+        for reason, n in ack.dropped.items():
             self.db.execute(
-                "INSERT INTO delivered VALUES(?,?,?) ON CONFLICT(tbl) DO UPDATE SET n=n+excluded.n, last=excluded.last",
-                (table, delivered, now),
+                "INSERT INTO dropped VALUES(?,?,?) ON CONFLICT(tbl, reason) DO UPDATE SET n=n+excluded.n",
+                (ack.table, reason, n),
             )
-            for reason, n in dropped.items():
-                self.db.execute(
-                    "INSERT INTO dropped VALUES(?,?,?) ON CONFLICT(tbl, reason) DO UPDATE SET n=n+excluded.n",
-                    (table, reason, n),
-                )
-            self.db.execute("COMMIT")
 
     def prune(self) -> None:
-        """Forget acknowledgements of batches that the collector has deleted."""
-        with self._lock:
+        """Write what waits, and forget acknowledgements of batches that the collector has deleted."""
+        with self._guarded():
             reader = self._outbox()
-            if reader is None:
+            if reader is None or (self._unwritten and not self._write()):
                 return
-            here = {i for (i,) in reader.execute("SELECT id FROM outbox")}
+            here = {i for (i,) in reader.execute("SELECT id FROM outbox UNION ALL SELECT batch FROM given_up")}
             gone = [(i,) for (i,) in self.db.execute("SELECT batch FROM acks") if i not in here]
             if gone:
-                self.db.execute("BEGIN IMMEDIATE")
-                self.db.executemany("DELETE FROM acks WHERE batch=?", gone)
-                self.db.execute("COMMIT")
+                self._while_there_is_room("DELETE FROM acks WHERE batch=?", gone)
+
+    def _while_there_is_room(self, statement: str, values: Sequence[tuple[object, ...]]) -> None:
+        """Do what can as well be done later, or not at all."""
+        try:
+            with transaction(self.db):
+                self.db.executemany(statement, values)
+        except sqlite3.OperationalError as error:
+            if not is_full(error):
+                raise
+            reuse_log(self.db)
 
     def note(self, key: str, value: str) -> None:
         """Remember a fact for status, such as the last error of an account."""
-        with self._lock:
-            self.db.execute("INSERT OR REPLACE INTO meta VALUES(?,?)", (key, value))
+        with self._guarded():
+            self._while_there_is_room("INSERT OR REPLACE INTO meta VALUES(?,?)", [(key, value)])
+
+    def forget_notes(self, prefix: str) -> None:
+        """Forget the facts for status whose keys begin with ``prefix``."""
+        with self._guarded():
+            self._while_there_is_room("DELETE FROM meta WHERE substr(key, 1, ?) = ?", [(len(prefix), prefix)])
 
     def recall(self, key: str) -> str | None:
         """What a sink remembered of its last batch."""
-        with self._lock:
+        with self._guarded():
             row = self.db.execute("SELECT value FROM memos WHERE key=?", (key,)).fetchone()
             return None if row is None else str(row[0])
 
     def remember(self, key: str, value: str) -> None:
         """Keep what a sink has to know after a kill; of many keys, the oldest are forgotten."""
-        with self._lock:
-            self.db.execute("BEGIN IMMEDIATE")
+        with self._guarded(), transaction(self.db):
             self.db.execute("INSERT OR REPLACE INTO memos VALUES(?,?)", (key, value))  # a new rowid: the newest
             self.db.execute(
                 "DELETE FROM memos WHERE rowid <= (SELECT rowid FROM memos ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
                 (KEPT_MEMOS,),
             )
-            self.db.execute("COMMIT")
 
     def waiting(self) -> set[str]:
         """The lanes that have anything in the outbox."""
-        with self._lock:
-            try:
-                reader = self._outbox()
-                return (
-                    set() if reader is None else {m for (m,) in reader.execute("SELECT DISTINCT moniker FROM outbox")}
-                )
-            except sqlite3.Error as error:
-                self._close_reader()
-                raise StoreError(f"cannot read {self._outbox_path}: {error}") from error
+        with self._guarded():
+            reader = self._outbox()
+            return set() if reader is None else {m for (m,) in reader.execute("SELECT DISTINCT moniker FROM outbox")}
 
     def close(self) -> None:
-        """Close both files."""
+        """Write what waits if there is room, and close both files."""
         with self._lock:
             self._close_reader()
+            if self._unwritten:
+                with suppress(sqlite3.Error):
+                    self._write()
             self.db.close()

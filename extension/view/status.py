@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from extension import locks, paths
+from extension import expiry, locks, paths
 from extension.store import ledger
 from extension.store.database import StoreError, open_reader
 
@@ -68,6 +68,8 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
                 problem("rows-waiting", f"{table}: {balance.queued} rows wait since {_ago(now, balance.oldest_queued)}")
     except (StoreError, sqlite3.Error) as error:
         problem("store-unreadable", str(error))
+    for expired, text in expiry.of_note(notes.pop(expiry.NOTE, ""), now):
+        problem("credential-expired" if expired else "credential-expiring", text)
     for account, text in notes.items():
         level, _, message = text.partition(" ")
         if message:
@@ -109,8 +111,9 @@ def _reports(folder: str) -> tuple[dict[str, Any], dict[str, str]]:
         uploaded = open_reader(os.path.join(folder, "uploader.db"))
         if uploaded is not None:
             with closing(uploaded) as db:
-                for key, value in db.execute("SELECT key, value FROM meta WHERE key LIKE 'problem:%'"):
-                    notes[key.partition(":")[2]] = value
+                noted = "SELECT key, value FROM meta WHERE key LIKE 'problem:%' OR key=?"
+                for key, value in db.execute(noted, (expiry.NOTE,)):
+                    notes[key.removeprefix("problem:")] = value
     except (StoreError, sqlite3.Error, ValueError):
         return report, notes
     return report, notes
@@ -147,6 +150,10 @@ def _lines(found: dict[str, Any], now: float) -> list[str]:
             last = f"{_ago(now, b['last_success'])} ago" if b["last_success"] else "never"
             dropped = sum(b["dropped"].values())
             out.append(f"{table:{width}}  {b['produced']:8}  {b['delivered']:9}  {b['queued']:6}  {dropped:7}  {last}")
+        for table, b in found["events"].items():
+            error = b["last_error"]
+            if error and error["time"] > (b["last_success"] or 0):
+                out.append(f"{table}: {error['code']} {_ago(now, error['time'])} ago: {error['message']}")
     if found["sources"]:
         out += ["", "sources"]
         out += [

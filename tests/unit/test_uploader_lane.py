@@ -16,6 +16,7 @@ from extension.rows.edm import Row
 from extension.sinks.base import SinkError
 from extension.store import ledger
 from extension.store.collector_db import CollectorStore
+from extension.store.database import StoreError
 from extension.store.uploader_db import UploaderStore
 
 ACCOUNT = Account("m", "acct", "key", "c2VjcmV0", "file:///nowhere", True)
@@ -173,4 +174,121 @@ def test_a_damaged_batch_is_counted_and_holds_nothing_up(tmp_path: Path) -> None
     balance = bench.drain()
     assert (balance.delivered, balance.queued, balance.dropped) == (1, 0, {DAMAGED: 8})
     assert bench.sink.taken == {"T": ["after"]}
-    assert "batch 1 of table T is damaged" in bench.said[0][1]
+    assert "of table T is damaged" in bench.said[0][1]
+
+
+def test_a_backlog_is_drained_below_the_watchdogs_limit(tmp_path: Path) -> None:
+    from extension.descriptor import Descriptor
+    from extension.lane import CPU_SHARE, ROUND
+    from extension.watched import components
+
+    limits = {c.name: c.max_cpu for c in components(Descriptor({"home": "", "config": "", "state_dir": ""}))}
+    assert limits["uploader"] * 0.75 > CPU_SHARE
+    time, cpu, waits = [0.0], [0.0], []
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout)
+            time[0] += timeout or 0.0
+            return False
+
+    def take(_attempt: int, _rows: Sequence[Row]) -> None:
+        time[0] += 0.010
+        cpu[0] += 0.008
+
+    bench = Bench(tmp_path, take)
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    batches = [Batch("m", f"B{i}", [Row("pk", "r", {"V": ("Int32", i)})]) for i in range(10 * ROUND)]
+    with store.transaction():
+        store.queue(batches, 1.0)
+    lane = Lane(
+        ACCOUNT,
+        UploaderStore(str(tmp_path)),
+        spread_s=0.0,
+        publish=lambda: None,
+        progress=lambda: None,
+        log=lambda _level, _text: None,
+        connect=lambda _account: bench.sink,
+        cpu_share=CPU_SHARE,
+        cpu_clock=lambda: cpu[0],
+        monotonic=lambda: time[0],
+    )
+    lane.stop = Stop()
+    lane.drain()
+    assert len(bench.sink.attempts) == 10 * ROUND + 1
+    assert waits
+    assert cpu[0] / time[0] <= CPU_SHARE * 1.02
+
+
+def test_a_store_that_fails_for_a_while_does_not_end_the_lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path, lambda _attempt, _rows: None)
+    failing = [2]
+    real = UploaderStore.pending
+
+    def pending(self: UploaderStore, *args: int) -> object:
+        failing[0] -= 1
+        if failing[0] >= 0:
+            raise StoreError("the store fails")
+        bench.lane.stop.set()
+        return real(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(UploaderStore, "pending", pending)
+    monkeypatch.setattr("extension.lane.IDLE_S", 0.01)
+    bench.lane.run()
+    assert failing == [-1]
+    assert bench.said[0] == ("error", "the store fails; rows stay queued")
+    assert bench.lane.level == "ok"
+    assert bench.sink.taken
+
+
+def test_rows_refused_for_their_age_are_final(tmp_path: Path, no_waits: None) -> None:
+    def refuse(_attempt: int, rows: Sequence[Row]) -> SinkError | None:
+        old = next((i for i, row in enumerate(rows) if row.row_key in ("r2", "r5")), None)
+        return None if old is None else SinkError("drop-row", "OutOfRangeInput", "too old", row=old)
+
+    bench = Bench(tmp_path, refuse)
+    balance = bench.drain()
+    assert (balance.delivered, balance.queued, balance.dropped) == (6, 0, {"OutOfRangeInput": 2})
+    attempts = len(bench.sink.attempts)
+    bench.drain()
+    assert len(bench.sink.attempts) == attempts
+
+
+def test_fresh_rows_are_seen_within_two_minutes_of_a_recovery_from_a_long_outage(tmp_path: Path) -> None:
+    backlog, answer_s, every_s = 4000, 0.05, 10.0
+    now, last_fresh = [0.0], [0.0]
+    queued: dict[str, float] = {}
+    seen: dict[str, float] = {}
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+
+    def put(tables: Sequence[str]) -> None:
+        with store.transaction():
+            store.queue([Batch("m", t, [Row("pk", t, {"V": ("Int32", 1)})]) for t in tables], now[0])
+
+    def send(_attempt: int, rows: Sequence[Row]) -> None:
+        now[0] += answer_s
+        seen[rows[0].row_key] = now[0]
+        if now[0] - last_fresh[0] >= every_s and len(seen) < backlog:
+            last_fresh[0] = now[0]
+            name = f"Fresh{len(queued)}"
+            queued[name] = now[0]
+            put([name])
+
+    bench = Bench(tmp_path / "unused", send)
+    put([f"Old{i}" for i in range(backlog)])
+    lane = Lane(
+        ACCOUNT,
+        UploaderStore(str(tmp_path)),
+        spread_s=0.0,
+        publish=lambda: None,
+        progress=lambda: None,
+        log=lambda _level, _text: None,
+        connect=lambda _account: bench.sink,
+    )
+    lane.drain()
+    assert len(seen) == backlog + len(queued)
+    assert len(queued) > 10
+    assert max(seen[name] - queued[name] for name in queued) < 10
+    old = [seen[f"Old{i}"] for i in range(backlog)]
+    assert old == sorted(old)  # oldest first
+    assert old[-1] > 120

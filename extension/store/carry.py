@@ -1,0 +1,48 @@
+"""The uploader's counts survive the loss of its file.
+
+The collector keeps a copy of the uploader's totals, taken together with the acknowledgements whose batches it deletes.
+So a new ``uploader.db`` goes on where the lost one ended: what is still in the outbox is sent and counted again.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+
+from extension.store.database import StoreError, open_reader, transaction
+
+SETTLED = "settled"
+
+
+def totals(db: sqlite3.Connection) -> str:
+    """The uploader's totals as text: rows delivered (with the time of the last) and dropped, by table."""
+    delivered = {table: [n, last] for table, n, last in db.execute("SELECT tbl, n, last FROM delivered")}
+    dropped: dict[str, dict[str, int]] = {}
+    for table, reason, n in db.execute("SELECT tbl, reason, n FROM dropped"):
+        dropped.setdefault(table, {})[reason] = n
+    return json.dumps({"delivered": delivered, "dropped": dropped}, separators=(",", ":"), sort_keys=True)
+
+
+def into_uploader(db: sqlite3.Connection, outbox: str) -> None:
+    """Begin a new ``uploader.db`` with the totals that the collector's file ``outbox`` has kept, if it has any.
+
+    Raises StoreError if it cannot be written.
+    """
+    try:
+        reader = open_reader(outbox)
+        if reader is None:
+            return
+        with closing(reader) as known:
+            row = known.execute("SELECT value FROM meta WHERE key=?", (SETTLED,)).fetchone()
+        kept = json.loads(row[0]) if row else {"delivered": {}, "dropped": {}}
+    except (StoreError, sqlite3.Error, ValueError):
+        return  # then its counts begin anew too
+    delivered = [(table, n, last) for table, (n, last) in kept["delivered"].items()]
+    dropped = [(table, reason, n) for table, reasons in kept["dropped"].items() for reason, n in reasons.items()]
+    try:
+        with transaction(db):
+            db.executemany("INSERT OR REPLACE INTO delivered VALUES(?,?,?)", delivered)
+            db.executemany("INSERT OR REPLACE INTO dropped VALUES(?,?,?)", dropped)
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot begin a new record of what was uploaded: {error}") from error

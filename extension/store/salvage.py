@@ -1,0 +1,53 @@
+"""What becomes of the counts when a damaged ``collector.db`` is replaced: nothing that it held vanishes uncounted."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, suppress
+
+from extension.store.database import StoreError, open_reader
+
+REASON = "store damaged"
+
+
+def carry_over(old: str, uploads: str, db: sqlite3.Connection) -> str:
+    """Take the counts of the store set aside as ``old`` into the new ``db`` (in the caller's transaction).
+
+    Its rows that ``uploads`` (uploader.db) has no end of are lost: they are counted as dropped, as far as the old
+    store can still be read. Returns a few words on the loss.
+    """
+    produced: dict[str, int] = {}
+    dropped: dict[tuple[str, str], int] = {}
+    known = False
+    with suppress(sqlite3.Error, StoreError):
+        reader = open_reader(old)
+        if reader is not None:
+            with closing(reader) as there:
+                dropped = {(t, why): n for t, why, n in there.execute("SELECT tbl, reason, n FROM dropped")}
+                produced = dict(there.execute("SELECT tbl, n FROM produced"))
+                known = True
+    settled = _settled(uploads)
+    lost = 0
+    for table in produced.keys() | settled.keys() | {table for table, _ in dropped}:
+        ended = settled.get(table, 0) + sum(n for (t, _), n in dropped.items() if t == table)
+        made = max(produced.get(table, 0), ended)
+        db.execute("INSERT OR REPLACE INTO produced VALUES(?,?)", (table, made))
+        if made > ended:
+            dropped[table, REASON] = dropped.get((table, REASON), 0) + made - ended
+            lost += made - ended
+    rows = [(table, reason, n) for (table, reason), n in dropped.items()]
+    db.executemany("INSERT OR REPLACE INTO dropped VALUES(?,?,?)", rows)
+    return f"{lost} unsent rows in it are lost" if known else "how many unsent rows it held cannot be read"
+
+
+def _settled(uploads: str) -> dict[str, int]:
+    """Rows by table of which the uploader knows the end."""
+    found: dict[str, int] = {}
+    with suppress(sqlite3.Error, StoreError):
+        reader = open_reader(uploads)
+        if reader is not None:
+            with closing(reader) as db:
+                counts = "SELECT tbl, n FROM delivered UNION ALL SELECT tbl, n FROM dropped"
+                for table, n in db.execute(counts).fetchall():
+                    found[table] = found.get(table, 0) + n
+    return found

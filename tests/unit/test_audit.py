@@ -1,0 +1,303 @@
+"""``lad audit``: every expected row once, and a cause for each that is missing."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from extension import cli
+from extension.plan import Derived, LadQuery, Query, Route, Source, Target
+from extension.store import gaps
+from extension.store.gaps import Gap, Known
+from extension.view import audit
+from extension.view.audit_expected import Feed, expectations
+from extension.view.audit_judge import OPEN, SILENT, UNEXPLAINED, Dropped, spans
+from tests.collector_bed import MINUTE, QUERY, UNPIVOT, Bench, metrics, plan_of
+
+RAW = Query("root/scx", "SELECT A, B", 15, Target("table", "Raw", "m", per_nday=False), UNPIVOT)
+PLAIN = Query("root/scx", "SELECT A", 15, Target("table", "Plain", "m", per_nday=False))
+
+
+def _delete(bench: Bench, where: str, *values: object) -> None:
+    with closing(sqlite3.connect(bench.folder / "tables.db", isolation_level=None)) as db:
+        assert db.execute(f"DELETE FROM entities WHERE {where}", values).rowcount > 0
+
+
+def test_everything_is_there(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(400)
+    bench.deliver()
+    found = bench.audit()
+    assert found["ok"]
+    (event,) = found["events"]
+    assert (event["expected"], event["present"], event["unexplained"]) == (2 * 2 * 7, 2 * 2 * 7, 0)
+    assert event["explained"] == {}
+    assert event["holes"] == []
+    assert "every expected row" in audit.render(found)[-1]
+
+
+@pytest.mark.parametrize(("where", "missing"), [("row_key LIKE '%:005CA%'", 14), ("row_key LIKE ':005CA%'", 7)])
+def test_a_row_that_vanished_is_named(tmp_path: Path, where: str, missing: int) -> None:
+    bench = Bench(tmp_path)
+    bench.run(400)
+    bench.deliver()
+    _delete(bench, where)
+    found = bench.audit()
+    assert not found["ok"]
+    (event,) = found["events"]
+    assert event["unexplained"] == missing
+    (hole,) = event["holes"]
+    assert (hole["cause"], hole["counters"], hole["rows"]) == (UNEXPLAINED, ["\\A"], missing)
+    assert any("MISSING" in line and "\\A" in line for line in audit.render(found))
+
+
+def test_copies_that_differ_are_found(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(200)
+    bench.deliver()
+    with closing(sqlite3.connect(bench.folder / "tables.db", isolation_level=None)) as db:
+        sql = "UPDATE entities SET columns=replace(columns, '4', '5') WHERE row_key LIKE ':005CB%'"
+        assert db.execute(sql).rowcount > 0
+    found = bench.audit()
+    assert not found["ok"]
+    assert {d["counter"] for d in found["events"][0]["differing"]} == {"\\B"}
+
+
+def test_queued_rows_are_accounted_for(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(200)
+    bench.deliver()
+    bench.run(200)
+    (event,) = bench.audit()["events"]
+    assert event["explained"] == {"queued": 16}
+    assert event["unexplained"] == 0
+
+
+def test_a_time_without_a_collector_is_a_gap(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(120)
+    bench.wait(600)
+    bench.start()
+    bench.run(130)
+    bench.deliver()
+    found = bench.audit()
+    assert found["ok"]
+    (hole,) = found["events"][0]["holes"]
+    assert hole["cause"] == gaps.NOT_RUNNING
+    assert hole["counters"] == ["\\A", "\\B"]
+    assert sum("no samples for 10 min" in text for text in bench.said) == 1
+
+
+def test_a_stopped_collector_is_a_gap_until_now(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(150)
+    bench.wait(600)
+    bench.deliver()
+    found = bench.audit()
+    assert found["ok"]
+    assert set(found["events"][0]["explained"]) == {OPEN, SILENT}
+
+
+def test_a_counter_without_value_and_a_failing_query_are_gaps(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(80)
+    bench.source.values = {"A": 1}
+    bench.run(180)
+    bench.source.fails = True
+    bench.run(180)
+    bench.source.fails = False
+    bench.source.values = {"A": 1, "B": None}
+    bench.run(180)
+    bench.deliver()
+    found = bench.audit()
+    assert found["ok"]
+    explained = found["events"][0]["explained"]
+    assert explained["query failed"] >= 2 * 2
+    assert explained["no value"] >= 2 * 2
+    assert set(explained) <= {"query failed", "no value", "no value; query failed", "query failed; no value", "queued"}
+    gap_rows = bench.store.db.execute("SELECT count(*) FROM gaps").fetchone()[0]
+    assert gap_rows <= 4  # changes only, however long they last
+
+
+def test_a_gap_never_hides_a_row_that_was_made(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(100)
+    bench.source.values = {"A": 1}
+    bench.run(20)  # one sample of B is missing in its window
+    bench.source.values = {"A": 1, "B": 2}
+    bench.run(200)
+    bench.deliver()
+    _delete(bench, "row_key LIKE '%:005CB%'")
+    (event,) = bench.audit()["events"]
+    assert event["unexplained"] == event["expected"] - event["present"]
+
+
+def test_dropped_rows_explain_as_many_as_were_counted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(400)
+    bench.store.drop_oldest(1, "store size cap")
+    lost = bench.store.db.execute("SELECT n FROM dropped").fetchone()[0]
+    bench.deliver()
+    found = bench.audit()
+    assert found["ok"]
+    assert found["events"][0]["explained"] == {"dropped: store size cap": lost}
+    dropped = Dropped({"T": {"a": 1, "b": 1}})
+    assert [dropped.take(["t"]) for _ in range(3)] == ["dropped: a", "dropped: b", None]
+
+
+def test_raw_tables_by_their_interval(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, plan_of(tmp_path, (RAW, PLAIN), ()))
+    bench.run(200)
+    bench.wait(100)
+    bench.run(100)
+    bench.deliver()
+    found = bench.audit()
+    assert found["ok"], found
+    raw, plain = found["events"]
+    assert raw["present"] == 2 * plain["present"] >= 30
+    assert any("held up" in cause for cause in raw["explained"])
+    table = "table_id = (SELECT id FROM tables WHERE folded LIKE 'plain%')"
+    _delete(bench, f"{table} AND event_time LIKE '%:19:15%'")
+    raw, plain = bench.audit()["events"]
+    assert (raw["unexplained"], plain["unexplained"]) == (0, 1)
+
+
+def test_a_metric_stage_that_is_copied_is_found_by_its_first_window(tmp_path: Path) -> None:
+    first = replace(metrics(event="L"), target=Target("local", "L"))
+    second = Derived("L", 120, Target("table", "Two", "m", full_name=True))
+    bench = Bench(tmp_path, plan_of(tmp_path, derived=(first, second)))
+    bench.run(800)
+    bench.deliver()
+    found = bench.audit()
+    assert found["ok"], found
+    assert found["events"][0]["present"] == found["events"][0]["expected"] >= 2 * 2 * 8
+    _delete(bench, "row_key LIKE ':005CB%'")
+    assert bench.audit()["events"][0]["unexplained"] >= 8
+
+
+def test_routes_and_several_tables(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, derived=(metrics(), metrics(duration=300, event="Five")))
+    plan = replace(plan, routes=(Route("s", 60, Target("table", "Copy", "m", per_nday=False)),))
+    bench = Bench(tmp_path, plan)
+    bench.run(700)
+    bench.deliver()
+    found = bench.audit()
+    assert found["ok"], found
+    assert [e["window_s"] for e in found["events"]] == [60, 60, 300]
+    assert all(e["present"] == e["expected"] > 0 for e in found["events"])
+
+
+def test_what_cannot_be_told_is_noted(tmp_path: Path) -> None:
+    plan = plan_of(
+        tmp_path,
+        derived=(metrics(), Derived("fed", 60, Target("table", "F", "m")), Derived("s", 60, Target("jsonblob", "J"))),
+    )
+    found, notes = expectations(replace(plan, sources=(Source("fed"),)))
+    assert [e.event for e in found] == ["M"]
+    assert len(notes) == 2
+    other = Derived("s", 60, Target("table", "O", "m"), LadQuery("Other", "Value", "pk"))
+    assert "other columns" in expectations(plan_of(tmp_path, derived=(other,)))[1][0]
+
+
+def test_without_the_store_nothing_is_explained(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(200)
+    bench.deliver()
+    found = audit.examine(bench.plan, str(tmp_path / "elsewhere"), MINUTE - 200, bench.now, bench.reader)
+    assert not found["ok"]
+    assert "no store" in found["notes"][0]
+
+
+def test_a_query_that_comes_and_goes(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(150)
+    both = bench.plan
+    bench.plan = replace(both, queries=(), derived=())
+    bench.start()
+    bench.run(200)
+    bench.plan = both
+    bench.start()
+    bench.run(200)
+    bench.deliver()
+    found = bench.audit()
+    assert found["ok"], found
+    assert gaps.NOT_CONFIGURED in found["events"][0]["explained"]
+
+
+def test_gaps_that_only_touch_are_not_one() -> None:
+    key = gaps.query_key(QUERY)
+    known = Known({key: 0.0}, {key: [Gap(key, "*", 60.0, 90.0, "x"), Gap(key, "*", 90.0, 150.0, "y")]}, {}, None)
+    found = [(s.since, s.until) for s in spans(known, Feed(key, 15), "\\A")]
+    assert found[1:] == [(60.0, 90.0), (90.0, 150.0)]
+    known.gaps[key].append(Gap(key, "\\A", 75.0, None, "z"))
+    assert [s.causes for s in spans(known, Feed(key, 15), "\\A")][1:] == [("x", "z", "y")]
+
+
+def test_the_record_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gaps, "MAX_GAPS", 20)
+    monkeypatch.setattr(gaps, "FORGET_EVERY", 10)
+    bench = Bench(tmp_path)
+    for _ in range(60):
+        bench.run(16)
+        bench.wait(40)
+    count = bench.store.db.execute("SELECT count(*) FROM gaps").fetchone()[0]
+    assert count <= 20 + 10
+    known = gaps.read(str(tmp_path / "state" / "collector.db"))
+    assert known is not None
+    assert known.gaps_from is not None
+    assert MINUTE < known.gaps_from < bench.now
+
+
+@pytest.mark.parametrize("text", ["2026-11-21T09:00:00Z", "2026-11-21", "10m"])
+def test_since(text: str) -> None:
+    assert audit._since(text) > 0
+
+
+def test_a_bad_since_is_a_usage_error() -> None:
+    with pytest.raises(Exception, match="span of time"):
+        audit._since("yesterday")
+
+
+def test_a_row_in_two_tables_is_there_twice(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(200)
+    bench.deliver()
+    with closing(sqlite3.connect(tmp_path / "tables.db", isolation_level=None)) as db:
+        names = {row[1] for row in db.execute("PRAGMA table_info(entities)")} - {"table_id"}
+        columns = ", ".join(sorted(names))
+        other = "(SELECT id FROM tables WHERE folded='m20261129')"
+        known = [row[1] for row in db.execute("PRAGMA table_info(tables)") if row[1] != "id"]
+        values = ", ".join({"name": "'M20261129'", "folded": "'m20261129'"}.get(k, k) for k in known)
+        db.execute(f"INSERT INTO tables({', '.join(known)}) SELECT {values} FROM tables LIMIT 1")
+        db.execute(
+            f"INSERT INTO entities(table_id, {columns}) SELECT {other}, {columns} FROM entities "
+            "WHERE row_key LIKE ':005CA%' LIMIT 1"
+        )
+    bench.now += 9 * 86400  # the audit looks into the tables of later days too
+    found = bench.audit()
+    assert not found["ok"]
+    assert [t["counter"] for t in found["events"][0]["twice"]] == ["\\A"]
+    assert any("is there twice" in line for line in audit.render(found))
+
+
+def test_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path)
+    bench.run(200)
+    bench.deliver()
+    monkeypatch.setattr(audit, "MAX_CELLS", 3)
+    with pytest.raises(audit.AuditError, match="later --since"):
+        bench.audit()
+
+
+def test_the_command_says_what_it_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["audit", "-c", str(tmp_path / "none.xml")]) == 1
+    assert "there is no document" in capsys.readouterr().err
+    assert cli.main(["audit", "--state-dir", str(tmp_path)]) == 1
+    assert "name a document with -c" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as usage:
+        cli.main(["audit", "--since", "yesterday"])
+    assert usage.value.code == 2

@@ -1,0 +1,100 @@
+"""The ledger in ``lad status`` and in the status file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from extension.lane import Lane
+from extension.pipeline.batches import Batch
+from extension.plan import Account
+from extension.rows.edm import Row
+from extension.sinks.base import SinkError
+from extension.store import ledger
+from extension.store.collector_db import CollectorStore
+from extension.store.uploader_db import UploaderStore
+from extension.store.watch import LedgerWatch
+from extension.view import status
+
+
+def _queue(store: CollectorStore, n: int, table: str = "T", at: float = 1000.0) -> None:
+    with store.transaction():
+        for i in range(n):
+            store.queue([Batch("m", table, [Row("pk", f"{i}-{j}", {"V": ("Int64", j)}) for j in range(2)])], at)
+
+
+class _Refuses:
+    """Takes nothing: one row is refused for good, then the service is away until told otherwise."""
+
+    def __init__(self) -> None:
+        self.error: SinkError | None = None
+
+    def send(self, table: str, rows: Sequence[Row]) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_last_error_of_a_table_with_its_code(tmp_path: Path) -> None:
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    _queue(store, 1)
+    sink, uploads = _Refuses(), UploaderStore(str(tmp_path))
+    lane = Lane(
+        Account("m", "acc", "key", ""), uploads, spread_s=0, publish=lambda: None, progress=lambda: None,
+        log=lambda *_: None, clock=lambda: 5000.0, connect=lambda _account: sink,
+    )  # fmt: skip
+    sink.error = SinkError("drop-batch", "InvalidResourceName", "the table name is not allowed")
+    lane.drain()
+    balance = ledger.read(str(tmp_path))["T"]
+    assert balance.last_error == {
+        "code": "InvalidResourceName", "message": "the table name is not allowed", "time": 5000.0,
+    }  # fmt: skip
+    assert (balance.dropped, balance.last_success) == ({"InvalidResourceName": 2}, None)
+    found = status.gather(str(tmp_path), lambda: 6000.0)
+    assert found["events"]["T"]["last_error"]["code"] == "InvalidResourceName"
+    assert any("InvalidResourceName 16 min ago" in line for line in status._lines(found, 6000.0))
+
+
+def test_notes_of_a_process_before_are_forgotten(tmp_path: Path) -> None:
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    _queue(store, 1)
+    uploads = UploaderStore(str(tmp_path))
+    uploads.note("problem:m", "error the SAS expired")
+    assert any(p["code"] == "upload-error" for p in status.gather(str(tmp_path))["problems"])
+    uploads.forget_notes("problem:")
+    assert not any(p["code"] == "upload-error" for p in status.gather(str(tmp_path))["problems"])
+
+
+def test_the_status_tells_of_drops_for_an_hour_and_of_rows_that_wait(tmp_path: Path) -> None:
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    _queue(store, 30)
+    store.drop_oldest(1, "store full")
+    now = [1010.0]
+    watch = LedgerWatch(str(tmp_path), lambda: now[0])
+    assert watch.problems() == []  # what was dropped before has been said
+    store.drop_oldest(2, "store full")
+    assert watch.problems() == []  # not looked at again so soon
+    now[0] += 61
+    assert watch.problems() == ["rows were dropped within the last hour: 4 of T (store full)"]
+    now[0] += 1000
+    assert len(watch.problems()) == 2
+    assert "1970-01-01T00:16:40Z" in watch.problems()[1]
+    now[0] += 3700
+    assert len(watch.problems()) == 1
+
+
+def test_the_balance_is_exact_while_batches_pass(tmp_path: Path) -> None:
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    uploads = UploaderStore(str(tmp_path))
+    for i in range(20):
+        _queue(store, 3)
+        for batch in uploads.pending("m", 2):
+            uploads.acknowledge(batch.id, batch.table, 2, {}, 1.0)
+        if i % 3 == 0:
+            store.forget_delivered()
+        if i % 5 == 0:
+            uploads.prune()
+        b = ledger.read(str(tmp_path))["T"]
+        assert b.produced == b.delivered + b.queued + sum(b.dropped.values()) == 6 * (i + 1)
