@@ -10,7 +10,8 @@ demo: $(VENV)/.runtime
 	$(BIN)/lad demo
 
 test: $(VENV)/.test tests/azurite/node_modules/.installed lint types
-	$(BIN)/pytest -n 4 --dist worksteal -m "not system"
+	$(BIN)/pytest -n 2 --dist worksteal tests/unit
+	$(BIN)/pytest -n 4 --dist worksteal -m "not system" tests/integration
 
 # Faults of every kind for MINUTES (1,000 in 24 minutes); the seed is printed, SEED=… repeats it.
 MINUTES ?= 25

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +48,11 @@ def table_endpoint(azurite: Azurite) -> str:
 def table_name() -> str:
     """A table that no other test uses."""
     return azurite_bed.unique_table()
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder whose path leaves room for unix sockets below it: ``tmp_path`` may be over 100 characters long."""
+    folder = tempfile.mkdtemp(prefix="lad-")
+    yield Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)

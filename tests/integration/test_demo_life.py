@@ -26,8 +26,8 @@ def _left(root: Path) -> list[str]:
     return found
 
 
-def test_the_demo_in_json(tmp_path: Path) -> None:
-    root = tmp_path / "kept"
+def test_the_demo_in_json(short_path: Path) -> None:
+    root = short_path / "kept"
     done = subprocess.run(
         [*LAD, "demo", "--seconds", "20", "--keep", str(root), "--json"], capture_output=True, text=True, timeout=120
     )
@@ -37,6 +37,7 @@ def test_the_demo_in_json(tmp_path: Path) -> None:
     assert {c["exit_code"] for c in found["commands"]} == {0}
     assert all(0 <= c["seconds"] < 10 for c in found["commands"])
     assert found["left_running"] == []
+    assert found["tables"], found
     assert any(t.startswith("WADMetricsPT1M") and n >= 76 for t, n in found["tables"].items())
     assert any(t.startswith("WADMetricsPT1H") and n == 76 for t, n in found["tables"].items())
     counters = {c["counter"]: c for c in found["counters"]}

@@ -90,8 +90,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def bed(tmp_path: Path, package: str) -> Iterator[Bed]:
-    made = Bed(tmp_path, package)
+def bed(short_path: Path, package: str) -> Iterator[Bed]:
+    made = Bed(short_path, package)
     yield made
     for _ in range(3):  # a component that finds its watchdog dead starts another one
         made.end()
