@@ -32,14 +32,14 @@ def open_writer(path: str, script: str, *, max_bytes: int | None = None) -> sqli
         if max_bytes is not None:
             size = db.execute("PRAGMA page_size").fetchone()[0]
             db.execute(f"PRAGMA max_page_count={max(64, max_bytes // size)}")
-        db.executescript(script)
+        db.executescript(f"BEGIN IMMEDIATE;{script};COMMIT;")  # at once: a reader never sees half a schema
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"cannot open the store {path}: {error}; check free space and permissions") from error
     return db
 
 
 def open_reader(path: str) -> sqlite3.Connection | None:
-    """A connection that only reads, or None while the file does not exist.
+    """A connection that only reads, or None while the file does not exist or has no tables yet.
 
     It is opened read-write and then restrained, because a plain read-only connection cannot recover the WAL index
     after its writer was killed.
@@ -52,6 +52,9 @@ def open_reader(path: str) -> sqlite3.Connection | None:
         )
         db.execute("PRAGMA query_only=ON")
         db.execute("PRAGMA cache_size=-512")
+        if db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
+            db.close()
+            return None
     except sqlite3.Error as error:
         raise StoreError(f"cannot read the store {path}: {error}") from error
     return db

@@ -98,3 +98,11 @@ def test_the_balance_is_exact_while_batches_pass(tmp_path: Path) -> None:
             uploads.prune()
         b = ledger.read(str(tmp_path))["T"]
         assert b.produced == b.delivered + b.queued + sum(b.dropped.values()) == 6 * (i + 1)
+
+
+def test_files_that_are_being_made_are_no_ledger_yet(tmp_path: Path) -> None:
+    (tmp_path / "uploader.db").touch()
+    assert ledger.read(str(tmp_path)) == {}
+    _queue(CollectorStore(str(tmp_path), max_bytes=64 << 20), 1)
+    assert ledger.read(str(tmp_path))["T"].queued == 2
+    assert ledger.acknowledged(str(tmp_path), None) == set()
