@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 32 * 1024  # characters of one message; the rest is cut and the cut is named
 _MODE = 0o640
+_PATIENCE_S = 0.5
 
 
 def render(message: str, tag: str, level: str, now: float) -> str:
@@ -110,8 +111,13 @@ class ExtensionLog:
         if size and size + len(data) > self._max_bytes:
             self._rotate()
             size = self._open()
-            if size > 2 * self._max_bytes:  # another process holds the rotation lock and does not finish
-                raise OSError(27, f"log is over its limit and {self.path}.lock is held")
+            end = time.monotonic() + (0.0 if self.dropped else _PATIENCE_S)
+            while size > 2 * self._max_bytes:  # another process holds the rotation lock: just now, or for good
+                if time.monotonic() >= end:
+                    raise OSError(27, f"log is over its limit and {self.path}.lock is held")
+                time.sleep(0.005)
+                self._rotate()
+                size = self._open()
         written = os.write(self._fd, data)
         if written < len(data):
             os.write(self._fd, b"\n")  # the torn line must not swallow the next one
