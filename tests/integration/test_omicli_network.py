@@ -122,6 +122,20 @@ sys.exit(run(["omicli", *sys.argv[2:]], world))
 """
 
 
+def _request(connection: socket.socket) -> bytes:
+    """A whole request: what is left unread would become a reset that overtakes the answer."""
+    data = connection.recv(65536)
+    while b"\r\n\r\n" not in data and (more := connection.recv(65536)):
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    found = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+    left = int(found.group(1)) - len(body) if found else 0
+    while left > 0 and (more := connection.recv(65536)):
+        data += more
+        left -= len(more)
+    return data
+
+
 @contextlib.contextmanager
 def serving(answer: Callable[[socket.socket], None]) -> Iterator[tuple[int, list[bytes]]]:
     """A server that reads each request's head and then does what ``answer`` does; its port and the heads."""
@@ -135,7 +149,7 @@ def serving(answer: Callable[[socket.socket], None]) -> Iterator[tuple[int, list
                     connection, _ = listener.accept()
                     with connection, contextlib.suppress(OSError):
                         connection.settimeout(30)
-                        heads.append(connection.recv(65536))
+                        heads.append(_request(connection))
                         answer(connection)
 
         thread = threading.Thread(target=accept, daemon=True)
