@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ _IGNORED = frozenset(
     ]
 )  # fmt: skip
 ENCRYPTIONS = ("http", "https", "none")
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 class UsageError(Exception):
@@ -128,17 +130,22 @@ class InstanceName(NamedTuple):
 
 
 def instance_name(words: Sequence[str]) -> InstanceName:
-    """The instance name in ``words``, each brace, name and value a word of its own. UsageError(1) if it is none."""
+    """The instance name in ``words``, each brace, name and value a word of its own. UsageError(1) if it is none.
+
+    As in the original a brace in the place of a value is the value: ``{ C Name }`` asks for the name ``}``.
+    """
     wrong = UsageError("invalid instance name specification", code=1)
-    if len(words) < 3 or words[0] != "{":
+    if len(words) < 3 or words[0] != "{" or not _NAME.fullmatch(words[1]):
         raise wrong
     keys: dict[str, str] = {}
     at = 2
     while at < len(words) and words[at] != "}":
-        if at + 1 == len(words) or words[at + 1] in ("{", "[", "}"):
+        if at + 1 == len(words) or words[at + 1] in ("{", "["):
             raise wrong
-        name = words[at]
-        keys[name.removeprefix("*") or name] = words[at + 1]
+        name = words[at].removeprefix("*")
+        if not _NAME.fullmatch(name) or name.lower() in (known.lower() for known in keys):
+            raise wrong
+        keys[name] = words[at + 1]
         at += 2
     if at + 1 < len(words):
         raise UsageError("extraneous arguments after instance name")

@@ -121,16 +121,16 @@ class _Run:
             for _ in range(options.repeat):
                 _write(self._world.out, "got noop response\n")
             return self._summary(started)
+        if command not in texts.COMMANDS | texts.REFUSED:
+            self._say(f"unknown command: {command}")
+            return 4
+        if not _right_count(command, len(words)) or (command == "sub" and options.queryexpr is None):
+            _write(self._world.err, texts.usage(self._program, command) + "\n")
+            return 4
         if command in texts.REFUSED:
             from omi_queries.omicli.results import NOT_SUPPORTED, OmiError
 
             return self._failed(OmiError(NOT_SUPPORTED, f"{command} is refused: this command only reads"))
-        if command not in texts.COMMANDS:
-            self._say(f"unknown command: {command}")
-            return 4
-        if not _right_count(command, len(words)):
-            _write(self._world.err, texts.usage(self._program, command) + "\n")
-            return 4
         return self._carry_out(command, started)
 
     def _carry_out(self, command: str, started: float) -> int:
@@ -176,6 +176,8 @@ class _Run:
         if command == "gi":
             name = instance_name(words[2:])
             return local.Lookup(source, words[1], name.class_name, name.keys)
+        if command == "ein":
+            return local.names(source, words[1], words[2], self._options.shallow)
         query = self._query(command)
         if query is None:
             return local.enumeration(source, words[1], words[2], self._options.shallow)
@@ -201,6 +203,8 @@ class _Run:
             elif command == "gi":
                 name = instance_name(words[2:])
                 self._repeat(server.lookup(words[1], name.class_name, name.keys))
+            elif command == "ein":
+                self._repeat(server.names(words[1], words[2], shallow=options.shallow))
             else:
                 query = self._query(command)
                 if query is None:
@@ -274,9 +278,10 @@ class _Run:
 
 
 def _right_count(command: str, words: int) -> bool:
-    if command == "gi":
-        return words >= 3
-    return words == (1 if command in ("noop", "id") else 3)
+    at_least = {"gi": 3, "ci": 3, "mi": 3, "di": 3, "a": 3, "r": 3, "iv": 4, "enc": 2}.get(command)
+    if at_least is not None:
+        return words >= at_least
+    return words == {"noop": 1, "id": 1, "sub": 2}.get(command, 3)
 
 
 def _procfs() -> Backend:

@@ -73,10 +73,10 @@ def xml(shown: Shown) -> str:
         parts.append(f'<{tag} NAME="{_escaped(slot.name)}" TYPE="{slot.type.removesuffix("[]")}">')
         if slot.value is not None and array:
             parts.append("<VALUE.ARRAY>")
-            parts += [f"<VALUE>{_escaped(_scalar(one))}</VALUE>" for one in slot.value]
+            parts += [f"<VALUE>{_xml_value(one)}</VALUE>" for one in slot.value]
             parts.append("</VALUE.ARRAY>")
         elif slot.value is not None:
-            parts.append(f"<VALUE>{_escaped(_scalar(slot.value))}</VALUE>")
+            parts.append(f"<VALUE>{_xml_value(slot.value)}</VALUE>")
         parts.append(f"</{tag}>")
     return "".join([*parts, "</INSTANCE>\n"])
 
@@ -95,6 +95,11 @@ def _scalar(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)
+
+
+def _xml_value(value: Any) -> str:
+    """A value in XML, where a real has all its digits."""
+    return f"{value:.16e}" if isinstance(value, float) else _escaped(_scalar(value))
 
 
 def _escaped(value: str) -> str:

@@ -106,10 +106,36 @@ def find_class(namespace: str, name: str) -> CimClass:
 
 def enumeration(source: Source, namespace: str, name: str, shallow: bool) -> Request:
     """All instances of a class and its subclasses; with ``shallow`` a class without own instances is OmiError(7)."""
+    return Request(source, namespace, everything(_listed(namespace, name, shallow).name))
+
+
+def _listed(namespace: str, name: str, shallow: bool) -> CimClass:
     cim_class = find_class(namespace, name)
     if shallow and not cim_class.served:
         raise OmiError(results.NOT_SUPPORTED, f"{cim_class.name} has no instances of its own; leave out -shallow")
-    return Request(source, namespace, everything(cim_class.name))
+    return cim_class
+
+
+class Names:
+    """The instance names of a class and its subclasses: key properties only, so nothing has to be read twice."""
+
+    def __init__(self, requests: list[Request]) -> None:
+        self._requests = requests
+
+    def ask(self) -> list[Shown]:
+        """The names now."""
+        return [shown for request in self._requests for shown in request.ask()]
+
+
+def names(source: Source, namespace: str, name: str, shallow: bool) -> Names:
+    """The names of the instances that :func:`enumeration` lists (``ein``); the same errors."""
+    cim_class = _listed(namespace, name, shallow)
+    if cim_class.methods_only:
+        raise OmiError(results.NOT_SUPPORTED, f"instances of {cim_class.name} cannot be listed")
+    return Names([
+        Request(source, namespace, " ".join(("SELECT", ",".join(one.keys()), "FROM", one.name)))
+        for one in classes.served_by(cim_class.name)
+    ])  # fmt: skip
 
 
 class Lookup:

@@ -173,14 +173,24 @@ class Server:
 
     def enumeration(self, namespace: str, name: str, shallow: bool) -> _Ask:
         """All instances of a class."""
-        known = _known(namespace, name)
-        if shallow and known is not None and not known.served:
-            raise OmiError(results.NOT_SUPPORTED, f"{known.name} has no instances of its own; leave out -shallow")
+        _check_shallow(_known(namespace, name), shallow)
 
         def ask() -> list[Shown]:
             found = self._instances(namespace, name, None)
             return [
                 _shown(one, namespace) for one in found if not shallow or str(one.classname).lower() == name.lower()
+            ]
+
+        return _Ask(ask)
+
+    def names(self, namespace: str, name: str, shallow: bool) -> _Ask:
+        """The names of all instances of a class."""
+        _check_shallow(_known(namespace, name), shallow)
+
+        def ask() -> list[Shown]:
+            found = self._connection.EnumerateInstanceNames(name, namespace=namespace)
+            return [
+                _named(one, namespace) for one in found if not shallow or str(one.classname).lower() == name.lower()
             ]
 
         return _Ask(ask)
@@ -253,6 +263,22 @@ def _known(namespace: str, name: str) -> classes.CimClass | None:
     """The class as it is declared here, None if it is not."""
     within = classes.namespace(namespace)
     return classes.find(name, within) if within is not None else None
+
+
+def _check_shallow(known: classes.CimClass | None, shallow: bool) -> None:
+    if shallow and known is not None and not known.served:
+        raise OmiError(results.NOT_SUPPORTED, f"{known.name} has no instances of its own; leave out -shallow")
+
+
+def _named(path: Any, namespace: str) -> Shown:
+    """An instance name as the instance with nothing but its keys."""
+    known = _known(namespace, str(path.classname))
+    types = {name.lower(): kind for name, kind in known.types.items()} if known is not None else {}
+    slots = [
+        Slot(str(name), types.get(str(name).lower(), "string"), True, _plain(value))
+        for name, value in path.keybindings.items()
+    ]
+    return Shown(known.name if known else str(path.classname), _ordered(slots, known))
 
 
 def _shown(instance: Any, namespace: str) -> Shown:

@@ -87,13 +87,24 @@ _USAGE = {
     "noop": "noop",
     "id": "id",
     "ei": "ei NAMESPACE CLASSNAME",
+    "ein": "ein NAMESPACE CLASSNAME",
     "gi": "gi NAMESPACE INSTANCENAME",
     "gc": "gc NAMESPACE CLASSNAME",
     "wql": "wql NAMESPACE QUERY",
     "cql": "cql NAMESPACE QUERY",
 }
 COMMANDS = frozenset(_USAGE)
-REFUSED = frozenset(["ci", "mi", "di", "iv", "a", "r", "enc", "sub"])
+_REFUSED_USAGE = {
+    "ci": "ci NAMESPACE INSTANCE",
+    "mi": "mi NAMESPACE INSTANCE",
+    "di": "di NAMESPACE INSTANCE",
+    "iv": "iv NAMESPACE INSTANCENAME METHODNAME PARAMETERS",
+    "a": "a NAMESPACE INSTANCE",
+    "r": "d NAMESPACE INSTANCE",
+    "enc": "noop CLASSNAME KEYBINDING",
+    "sub": "sub NAMESPACE --querylang 'WQL/CQL'  --queryexpr=\"select * from Indication_ClassName\"",
+}
+REFUSED = frozenset(_REFUSED_USAGE)
 """Commands of the original that call methods, write, follow associations or subscribe."""
 
 
@@ -104,4 +115,4 @@ def help_text(program: str) -> str:
 
 def usage(program: str, command: str) -> str:
     """The line for a command with too few or too many words."""
-    return f"Usage: {program} {_USAGE[command]}\n"
+    return f"Usage: {program} {_USAGE.get(command) or _REFUSED_USAGE[command]}\n"

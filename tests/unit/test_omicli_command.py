@@ -21,6 +21,7 @@ from omi_queries.types import Backend, Instance
 
 ROOT = Path(__file__).parent.parent / "fixtures" / "proc" / "vm" / "root"
 AT_US = 1_795_253_880_000_000
+SUBSCRIBE = "sub NAMESPACE --querylang 'WQL/CQL'  --queryexpr=\"select * from Indication_ClassName\""
 
 
 class Terminal(io.StringIO):
@@ -108,6 +109,17 @@ class TestForms:
         second = {one.get("NAME"): one for one in ElementTree.fromstring(lines[1])}
         assert [one.tag for one in second["Parameters"]] == ["VALUE.ARRAY"]
 
+    def test_reals_have_all_their_digits_in_xml(self, tmp_path: Path) -> None:
+        rows: list[Instance] = [{"Name": "sda", "AverageReadTime": 0.5}]
+        ran = Ran("-xml", "ei", "root/scx", TestRates.DISK, backend=replay(tmp_path, **{TestRates.DISK: rows}))
+        assert '<PROPERTY NAME="AverageReadTime" TYPE="real64"><VALUE>5.0000000000000000e-01</VALUE>' in ran.out
+
+    def test_names_are_the_keys_alone_and_take_one_reading(self) -> None:
+        ran = Ran("ein", "root/scx", "SCX_StatisticalInformation")
+        assert (ran.code, ran.waited) == (0, [])
+        assert "instance of SCX_MemoryStatisticalInformation\n{\n    [Key] Name=Memory\n}\n" in ran.out
+        assert {line for line in ran.out.splitlines() if line.startswith("    ") and "[Key] Name=" not in line} == set()
+
     def test_an_error_is_xml_too(self) -> None:
         ran = Ran("-xml", "ei", "root/nope", "X")
         error = ElementTree.fromstring(ran.out)
@@ -168,17 +180,24 @@ class TestErrors:
             (["ei", "root/scx", "SCX_Agent", "--queryexpr", "SELECT Nope FROM SCX_Agent"], 15),
             (["ei", "root/scx", "SCX_Agent", "--querylang", "sql", "--queryexpr", "SELECT 1"], 14),
             (["ei", "root/scx", "X", "--querylang=CQL", "--queryexpr=SELECT * FROM SCX_Agent WHERE Name LIKE 'a'"], 15),
-            (["iv", "root/scx"], 7),
+            (["gi", "root/scx", "{", "SCX_MemoryStatisticalInformation", "Name", "}"], -6),
+            (["ein", "root/scx", "SCX_LogFile"], 7),
+            (["ein", "root/nope", "X"], 3),
+            (["ein", "root/scx", "X"], 5),
+            (["ein", "-shallow", "root/scx", "SCX_StatisticalInformation"], 7),
+            (["iv", "root/scx", "{", "SCX_OperatingSystem", "}", "ExecuteCommand"], 7),
+            (["ci", "root/scx", "{", "SCX_Agent", "}"], 7),
             (["enc", "{", "X", "}"], 7),
-            (["sub", "root/scx"], 7),
+            (["sub", "root/scx", "--queryexpr", "select * from X"], 7),
         ],
     )  # fmt: skip
     def test_the_code_is_on_all_three(self, argv: list[str], code: int) -> None:
+        lines, code = (2, code) if code > 0 else (1, -code)
         ran = Ran(*argv)
         assert ran.code == code
         assert f"\n    OMI_Code={code}\n" in ran.out
         assert ran.err.startswith("omicli: result: MI_RESULT_")
-        assert ran.err.count("\n") == 2
+        assert ran.err.count("\n") == lines
 
     def test_filtered_enumeration(self) -> None:
         argv = ("ei", "root/scx", "SCX_FileSystemStatisticalInformation", "--querylang", "cql", "--queryexpr")
@@ -207,7 +226,12 @@ class TestErrors:
             (["cql", "root/scx"], 4, "Usage: omicli cql NAMESPACE QUERY\n\n"),
             (["gi", "root/scx"], 4, "Usage: omicli gi NAMESPACE INSTANCENAME\n\n"),
             (["gi", "root/scx", "{", "C", "N", "a", "}", "b"], 4, "omicli: extraneous arguments after instance name\n"),
-            (["gi", "root/scx", "{", "C", "Name", "}"], 1, "omicli: invalid instance name specification\n"),
+            (["gi", "root/scx", "{", "C", "N", "a", "n", "b", "}"], 1, "omicli: invalid instance name specification\n"),
+            (["gi", "root/scx", "{", "a-b", "N", "a", "}"], 1, "omicli: invalid instance name specification\n"),
+            (["ein", "root/scx"], 4, "Usage: omicli ein NAMESPACE CLASSNAME\n\n"),
+            (["iv", "root/scx", "{"], 4, "Usage: omicli iv NAMESPACE INSTANCENAME METHODNAME PARAMETERS\n\n"),
+            (["ci", "root/scx"], 4, "Usage: omicli ci NAMESPACE INSTANCE\n\n"),
+            (["sub", "root/scx"], 4, f"Usage: omicli {SUBSCRIBE}\n\n"),
             (["gi", "root/scx", "{", "C"], 1, "omicli: invalid instance name specification\n"),
             (["--encryption", "ssh", "--hostname", "h", "noop"], 4,
              "omicli: invalid value for encryption. allowed values are : http, https, none\n"),
