@@ -70,6 +70,7 @@ class FakeServer:
     mode: str = "ok"
     port: int = 0
     scheme: str = "http"
+    fixed: bytes = b""
     requests: list[str] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
@@ -214,6 +215,7 @@ _MODES: dict[str, Callable[[_Handler, FakeServer, str], None]] = {
     "html": _html,
     "close": _close,
     "close-once": _close_once,
+    "fixed": lambda h, fake, _body: h.send(fake.fixed),
 }
 
 

@@ -22,6 +22,7 @@ MAX_REPLY = 16 << 20
 SLACK_S = 5
 """Seconds over the socket timeout after which the worker ends itself: its parent should have killed it long before."""
 _CERTIFICATE_FAULTS = ("self-signed", "self signed", "expired", "hostname mismatch", "IP address mismatch")
+_CONVERSION_FAULTS = (ValueError, OverflowError, RecursionError)  # what pywbem lets out on absurd numbers and nesting
 _MESSAGE_ID = "1001"  # the only one pywbem ever sends
 
 
@@ -149,7 +150,7 @@ class Worker:
                 IncludeClassOrigin=False,
                 PropertyList=list(request["properties"]),
             )
-        except self._pywbem.CIMXMLParseError:
+        except (self._pywbem.CIMXMLParseError, *_CONVERSION_FAULTS):
             listed = salvage(connection.last_raw_reply)
             if listed is None:
                 raise
@@ -180,7 +181,7 @@ class Worker:
         if isinstance(error, self._pywbem.HTTPError):
             cim = f", CIMError: {error.cimerror}" if error.cimerror else ""
             return f"HTTP {error.status} {error.reason}{cim}; is this a CIM-XML server?", 0
-        if isinstance(error, self._pywbem.ParseError):
+        if isinstance(error, (self._pywbem.ParseError, *_CONVERSION_FAULTS)):
             kind = type(error).__name__
             return f"the reply is not valid CIM-XML ({kind}): {text.partition(chr(10))[0][:120]}", 0
         if isinstance(error, self._pywbem.VersionError):
@@ -222,12 +223,11 @@ def guard(response: requests.Response, **_: object) -> None:
     content = response.content
     if len(content) > MAX_REPLY:
         raise ReplyRefusedError(f"the reply is larger than {MAX_REPLY >> 20} MiB")
-    head = content[:4096]
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content or b"\0" in head:
+    if b"<!DOCTYPE" in content or b"<!ENTITY" in content or b"\0" in content[:4096]:
         raise ReplyRefusedError("the reply has a DOCTYPE or is not UTF-8, which is not accepted")
-    at = head.find(b"<MESSAGE")
+    at = content.find(b"<MESSAGE")
     if at >= 0:
-        tag = head[at : head.find(b">", at)].replace(b"'", b'"').split(b'ID="')
+        tag = content[at : content.find(b">", at)].replace(b"'", b'"').split(b'ID="')
         given = tag[1].partition(b'"')[0] if len(tag) > 1 else b""
         if given != _MESSAGE_ID.encode():
             raise ReplyRefusedError(f"the reply is to another message ({given[:20].decode('ascii', 'replace')!a})")
@@ -273,14 +273,14 @@ def salvage(reply: bytes | None) -> list[list[object]] | None:
         root = etree.fromstring(reply, parser)
     except (etree.XMLSyntaxError, ValueError):
         return None
-    listed = root.find("./MESSAGE/SIMPLERSP/IMETHODRESPONSE/IRETURNVALUE")
-    if listed is None:
+    listed = root.find("./MESSAGE/SIMPLERSP/IMETHODRESPONSE[@NAME='EnumerateInstances']/IRETURNVALUE")
+    if listed is None or any(one.tag != "VALUE.NAMEDINSTANCE" for one in listed):
         return None
     found: list[list[object]] = []
-    for named in listed.findall("./VALUE.NAMEDINSTANCE"):
+    for named in listed:
         instance = named.find("./INSTANCE")
         if instance is None:
-            continue
+            return None
         values: dict[str, object] = {}
         for prop in instance.findall("./PROPERTY"):
             text = prop.findtext("./VALUE")

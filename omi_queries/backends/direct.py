@@ -7,13 +7,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from omi_queries.backends.accept import accept
-from omi_queries.backends.source import Question, Source, wait_for
+from omi_queries.backends.source import Question, RefusedError, Source, wait_for
 from omi_queries.binding import Bound, Selection, bind
-from omi_queries.types import Instance, Reading
+from omi_queries.types import MI_FAILED, Instance, Reading
 
 DEADLINE_S = 10.0
 START_S = 20.0
 """How long a source may take to be ready for its first question."""
+_NEVER_EMPTY = frozenset(
+    [
+        "SCX_ProcessorStatisticalInformation", "SCX_RTProcessorStatisticalInformation",
+        "SCX_MemoryStatisticalInformation", "SCX_OperatingSystem", "SCX_Agent", "SCX_UnixProcess",
+        "SCX_UnixProcessStatisticalInformation", "OMI_Identify",
+    ]
+)  # fmt: skip
+"""Classes of which every running system has an instance: an answer without one is none."""
 
 
 class Answers:
@@ -42,6 +50,9 @@ class Answers:
             self.asked = question
             raw = wait_for(self._source.ask(question), max(0.0, until - self._monotonic()))
             full = accept(raw, selection.cim_class, selection.needs, self._source.name, skip)
+            if not full and (raw or question.class_name in _NEVER_EMPTY):
+                why = next(iter(skipped), f"{self._source.name} gave no instance of {question.class_name}")
+                raise RefusedError(MI_FAILED, why)
             matches = selection.matches
             if matches is not None and selection.by_key:  # apply() leaves such a condition to who makes the instances
                 full = [one for one in full if matches(one)]

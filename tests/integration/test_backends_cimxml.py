@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from omi_queries.backends.choose import Settings, open_backend
+from omi_queries.backends.choose import Settings, open_backend, with_fallback
 from omi_queries.backends.cimxml import CimxmlSource, Endpoint
 from omi_queries.backends.direct import DirectBackend
 from omi_queries.backends.source import Question, RefusedError, SourceError, wait_for
 from omi_queries.types import QueryError, Reading
-from tests.cimxml_bed import PASSWORD, USER, FakeServer, Values, certificate, serving
+from tests.cimxml_bed import PASSWORD, USER, FakeServer, Values, certificate, message, named_instance, serving
 
 MEMORY = "SCX_MemoryStatisticalInformation"
 PROCESSOR = "SCX_ProcessorStatisticalInformation"
@@ -72,7 +72,13 @@ def test_null_stays_null(server: FakeServer, sources: list[CimxmlSource]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("percent", "said"), [(300, "out of the range of uint8"), (-1, "out of the range"), ("many", "no integer")]
+    ("percent", "said"),
+    [
+        (300, "out of the range of uint8"),
+        (-1, "out of the range"),
+        ("many", "no integer"),
+        ("9" * 6000, "no integer"),
+    ],
 )
 def test_a_bad_value_costs_that_value(
     server: FakeServer, sources: list[CimxmlSource], percent: object, said: str
@@ -135,6 +141,43 @@ def test_what_is_no_answer_is_a_clear_error(
     server.mode = "ok"
     question = Question("root/scx", MEMORY, ("Name", "AvailableMemory", "PercentUsedMemory"))
     assert len(wait_for(sources[0].ask(question), 20)) == 1  # the same worker goes on
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (message("EnumerateInstances", "<IRETURNVALUE></IRETURNVALUE>"), f"gave no instance of {MEMORY}"),
+        (message("EnumerateInstances", ""), f"gave no instance of {MEMORY}"),
+        (message("GetClass", "<IRETURNVALUE></IRETURNVALUE>"), "not valid CIM-XML"),
+        (message("EnumerateInstances", '<IRETURNVALUE><CLASS NAME="X"/></IRETURNVALUE>'), "not valid CIM-XML"),
+        (message("EnumerateInstances", '<ERROR CODE="abc"/>'), "not valid CIM-XML"),
+        (message("EnumerateInstances", "<VALUE.NAMEDINSTANCE>" * 3000 + "</VALUE.NAMEDINSTANCE>" * 3000), "not valid"),
+        (message("EnumerateInstances", f"<IRETURNVALUE>{named_instance('Other', memory())}</IRETURNVALUE>"),
+         "an instance of another class"),
+        (b"<!--" + b"x" * 5000 + b"-->" + message("EnumerateInstances", "", "9"), "another message"),
+    ],
+)  # fmt: skip
+def test_a_lie_about_all_instances_is_no_answer(
+    server: FakeServer, sources: list[CimxmlSource], given: bytes, said: str
+) -> None:
+    server.fixed = given
+    server.mode = "fixed"
+    with pytest.raises(QueryError, match=said) as caught:
+        read(server, sources)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_source_without_any_instance_is_left_out_for_that_class(server: FakeServer) -> None:
+    """A sample without a value would be as good as none: it comes from /proc, and the reason is named."""
+    server.answers[MEMORY] = []
+    settings = Settings(endpoint=server.url, user=USER, password=PASSWORD, deadline_s=8.0)
+    backend = with_fallback("cimxml", settings, patience_s=20.0)
+    try:
+        reading = backend.open("root/scx", ASKED).read(0.0)
+    finally:
+        backend.close()
+    assert (reading.source, len(reading.instances)) == ("procfs", 1)
+    assert f"gave no instance of {MEMORY}" in reading.why
 
 
 def test_an_endless_reply_is_held_by_the_memory_limit(server: FakeServer, sources: list[CimxmlSource]) -> None:
