@@ -131,12 +131,14 @@ def query(args: argparse.Namespace, sleep: Callable[[float], None] = time.sleep)
         args.usage("a query is needed, or --list")
     try:
         backend = open_source(args, os.environ, lambda text: _say(f"note: {text}"))
-    except (SourceOptionError, QueryError) as error:
+    except SourceOptionError as error:
         return _fail(str(error))
+    except QueryError as error:
+        return _fail(f"{error}; {error.result}")
     try:
         reading = _ask(backend, args, sleep)
     except QueryError as error:
-        return _fail(str(error))
+        return _fail(f"{error}; {error.result}")
     finally:
         backend.close()
     for warning in reading.warnings:

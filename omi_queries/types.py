@@ -16,6 +16,11 @@ MI_INVALID_PARAMETER = 4
 MI_INVALID_CLASS = 5
 MI_NOT_SUPPORTED = 7
 MI_INVALID_QUERY = 15
+MI_NAMES = {
+    1: "FAILED", 2: "ACCESS_DENIED", 3: "INVALID_NAMESPACE", 4: "INVALID_PARAMETER", 5: "INVALID_CLASS",
+    6: "NOT_FOUND", 7: "NOT_SUPPORTED", 14: "QUERY_LANGUAGE_NOT_SUPPORTED", 15: "INVALID_QUERY",
+}  # fmt: skip
+"""What the result numbers are called, without ``MI_RESULT_`` (spec/omi-scx.md 4)."""
 
 
 _NOTHING: Mapping[str, int] = {}
@@ -51,6 +56,11 @@ class QueryError(Exception):
         self.code = code
         self.position = position
         self.message = message
+
+    @property
+    def result(self) -> str:
+        """Name and number of the MI result."""
+        return f"MI_RESULT_{MI_NAMES[self.code]} ({self.code})" if self.code in MI_NAMES else f"result {self.code}"
 
 
 class QueryStream(Protocol):

@@ -11,6 +11,7 @@ from omi_queries import classes
 from omi_queries.backends import omicli_text
 from omi_queries.backends.child import Child, Graveyard, clean_environment
 from omi_queries.backends.source import Exchange, Question, RawInstance, RefusedError, SourceError
+from omi_queries.types import MI_NAMES
 
 NAME = "omicli"
 PROGRAM = "/opt/omi/bin/omicli"
@@ -19,10 +20,6 @@ NOOP_S = 2.0
 MAX_OUTPUT = 16 << 20
 _OURS = (b"omi_queries", b"lad_emulator", b"lad-emulator")
 _HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-_RESULTS = {
-    1: "FAILED", 2: "ACCESS_DENIED", 3: "INVALID_NAMESPACE", 4: "INVALID_PARAMETER", 5: "INVALID_CLASS",
-    6: "NOT_FOUND", 7: "NOT_SUPPORTED", 14: "QUERY_LANGUAGE_NOT_SUPPORTED", 15: "INVALID_QUERY",
-}  # fmt: skip
 
 
 def unusable(path: str) -> str:
@@ -144,7 +141,7 @@ class _Run:
         """1 without a message is what the tool ends with when no server can be reached."""
         if code == 1 and not message:
             return SourceError(f"omicli {self._command} failed with exit code 1; is omiserver running?")
-        named = _RESULTS.get(code)
+        named = MI_NAMES.get(code)
         if named is None and not message:
             return SourceError(f"omicli {self._command} failed with exit code {code}")
         return RefusedError(code or 1, f"omicli: MI_RESULT_{named or code}: {message or 'no text'}")

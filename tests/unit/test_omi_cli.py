@@ -75,6 +75,22 @@ def test_warning_for_a_wrongly_cased_property(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
+    ("namespace", "text", "end"),
+    [
+        ("root/nope", "SELECT * FROM X", "MI_RESULT_INVALID_NAMESPACE (3)"),
+        ("root/scx", "SELECT * FROM Nope", "(at character 15); MI_RESULT_INVALID_CLASS (5)"),
+        ("root/scx", "SELECT * FROM SCX_LogFile", "MI_RESULT_NOT_SUPPORTED (7)"),
+        ("root/scx", "SELECT Nope FROM SCX_Agent", "(at character 8); MI_RESULT_INVALID_QUERY (15)"),
+    ],
+)
+def test_an_error_names_the_result_of_omi(
+    namespace: str, text: str, end: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--namespace", namespace, text)[0] == 1
+    assert capsys.readouterr().err.endswith(f"{end}\n")
+
+
+@pytest.mark.parametrize(
     ("argv", "words"),
     [
         (["SELECT Nme FROM SCX_MemoryStatisticalInformation"], "did you mean Name?"),
