@@ -11,6 +11,7 @@ Instance = dict[str, CimValue]
 """Properties in class declaration order. NULL is ``None``; a rate that is not known yet is an absent key."""
 
 MI_FAILED = 1
+MI_ACCESS_DENIED = 2
 MI_INVALID_NAMESPACE = 3
 MI_INVALID_PARAMETER = 4
 MI_INVALID_CLASS = 5

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from omi_queries.backends import frames
 from omi_queries.backends.child import Child, Graveyard, clean_environment
 from omi_queries.backends.source import Exchange, Question, RawInstance, RefusedError, SourceError
+from omi_queries.types import MI_ACCESS_DENIED, MI_FAILED
 
 NAME = "cimxml"
 WORKER = "omi_queries.backends.cimxml_worker"
@@ -201,7 +202,7 @@ class _Asking:
             code = reply.get("code")
             if isinstance(code, int) and code:
                 raise RefusedError(code, str(error))
-            raise SourceError(str(error))
+            raise SourceError(str(error), MI_ACCESS_DENIED if reply.get("denied") else MI_FAILED)
         listed = reply.get("instances")
         if not isinstance(listed, list):
             raise SourceError("the worker sent no instances")

@@ -2,7 +2,8 @@
 
 First message in: the endpoint. First message out: ``{"ready": true}`` or ``{"error": text}``. Then one reply per
 request: ``{"id": n, "instances": [[class, {property: value}], ...]}`` or ``{"id": n, "error": text, "code": c}`` with
-the CIM code, 0 when it was not the server's answer that failed but the way to it. Ends when its standard input does.
+the CIM code, 0 when it was not the server's answer that failed but the way to it (``"denied": true``: a wrong user
+or password). Ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ class Worker:
             text, code = self._explained(error)
             if not code:
                 self._forget()
-            return {"error": one_line(self._without_secrets(text)), "code": code}
+            denied = isinstance(error, self._pywbem.AuthError)
+            return {"error": one_line(self._without_secrets(text)), "code": code, "denied": denied}
         finally:
             signal.alarm(0)
 

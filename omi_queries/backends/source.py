@@ -11,10 +11,10 @@ MAX_REASON = 300
 
 
 class SourceError(QueryError):
-    """The source as a whole does not work: it cannot be reached, is too slow, refuses us or talks nonsense."""
+    """The source as a whole does not work: it cannot be reached, is too slow, lets us not in (2) or talks nonsense."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(MI_FAILED, one_line(message))
+    def __init__(self, message: str, code: int = MI_FAILED) -> None:
+        super().__init__(code, one_line(message))
 
 
 class RefusedError(QueryError):

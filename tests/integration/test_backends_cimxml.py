@@ -15,7 +15,7 @@ from omi_queries.backends.choose import Settings, open_backend, with_fallback
 from omi_queries.backends.cimxml import CimxmlSource, Endpoint
 from omi_queries.backends.direct import DirectBackend
 from omi_queries.backends.source import Question, RefusedError, SourceError, wait_for
-from omi_queries.types import QueryError, Reading
+from omi_queries.types import MI_ACCESS_DENIED, QueryError, Reading
 from tests.cimxml_bed import PASSWORD, USER, FakeServer, Values, certificate, message, named_instance, serving
 
 MEMORY = "SCX_MemoryStatisticalInformation"
@@ -219,6 +219,7 @@ def test_a_wrong_password_is_named_and_not_repeated(server: FakeServer, sources:
     with pytest.raises(SourceError, match="user name or password is refused") as caught:
         read(server, sources, password="wrong-s3cret")
     assert "s3cret" not in str(caught.value)
+    assert caught.value.code == MI_ACCESS_DENIED
 
 
 def test_a_refused_port_is_named(sources: list[CimxmlSource]) -> None:
