@@ -47,6 +47,7 @@ class CimxmlSource:
     """Asks ``endpoint`` through one long-lived worker, started by ``argv`` when first needed and again after a kill."""
 
     name = NAME
+    probe_s = 0.0
 
     def __init__(
         self, endpoint: Endpoint, *, argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None

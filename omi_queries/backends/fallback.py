@@ -21,7 +21,7 @@ RETRY_MAX_S = 300.0
 LOOK_S = 0.25
 """How often an answer that is awaited beside the samples is looked for."""
 PROBE_S = 2.0
-"""Seconds for the first, small question (``omicli noop``)."""
+"""Seconds that the first, small question may take at least."""
 
 Report = Callable[[str, str], None]
 """Called with a level (``info`` or ``warning``) and a line, once per change of state."""
@@ -144,7 +144,9 @@ class FallbackBackend:
         except SourceError as error:
             self._lost(str(error))
             return
-        sent, allowed = probe.sent_at(), max(self._deadline_s, PROBE_S if self._failed is None else 0.0)
+        sent, allowed = probe.sent_at(), self._deadline_s
+        if self._failed is None:
+            allowed = self.source.probe_s or max(allowed, PROBE_S)
         if sent is not None and now - sent > allowed:
             self._abandon()
             self._lost(f"no answer within {allowed:.3g} s")

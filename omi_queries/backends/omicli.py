@@ -48,6 +48,7 @@ class OmicliSource:
     """Runs ``program`` for each question."""
 
     name = NAME
+    probe_s = NOOP_S
 
     def __init__(self, program: str = PROGRAM, *, environ: Mapping[str, str] | None = None) -> None:
         self.where = program

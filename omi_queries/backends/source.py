@@ -61,6 +61,8 @@ class Source(Protocol):
     name: str
     where: str
     """For messages: an address or a path, without secrets."""
+    probe_s: float
+    """Seconds in which the probe has to be answered; 0 for as long as a question may take."""
 
     def ask(self, question: Question) -> Exchange:
         """Put a question; SourceError if that is not possible at all."""

@@ -60,6 +60,7 @@ class Script:
 
     name = "script"
     where = "there"
+    probe_s = 0.0
 
     def __init__(self, now: Now) -> None:
         self.now = now
@@ -251,3 +252,20 @@ def test_raw_counters_are_those_of_proc(bench: Bench) -> None:
 @pytest.mark.parametrize(("rates", "seconds"), [([], 5.0), ([60, 15], 5.0), ([60, 4], 2.0), ([1], 0.5)])
 def test_the_share_of_a_sample(rates: list[int], seconds: float) -> None:
     assert deadline_for(rates) == seconds
+
+
+@pytest.mark.parametrize(("probe_s", "good"), [(0.0, True), (2.0, False)])
+def test_a_probe_with_a_time_of_its_own_gets_no_more(tmp_path: Path, probe_s: float, good: bool) -> None:
+    """``omicli noop`` has 2 s, however long a question may take."""
+    bench = Bench(tmp_path)
+    bench.backend._deadline_s = 10.0
+    bench.script.probe_s = probe_s
+    bench.script.outcome = None
+    bench.backend.attend()
+    bench.now.at += 3.0
+    bench.backend.attend()
+    bench.script.outcome = []
+    bench.backend.attend()
+    assert bench.backend.good is good
+    assert ("no answer within 2 s" in bench.backend.why) is not good
+    bench.backend.close()
