@@ -11,6 +11,7 @@ from omi_queries import classes
 from omi_queries.backends import omicli_text
 from omi_queries.backends.child import Child, Graveyard, clean_environment
 from omi_queries.backends.source import Exchange, Question, RawInstance, RefusedError, SourceError
+from omi_queries.omicli.texts import GUARD_VARIABLE, OWN_COMMAND
 from omi_queries.types import MI_NAMES
 
 NAME = "omicli"
@@ -25,8 +26,8 @@ _HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 def unusable(path: str) -> str:
     """Why ``path`` is not the command of a real OMI that may be run, "" if it is.
 
-    This project's own command, or a link or wrapper to it, would only ask ourselves again; a file that others may
-    change would let them run code as us.
+    This project's own command, or a link to it, would only ask ourselves again (behind any wrapper it says so itself,
+    see :data:`GUARD_VARIABLE`); a file that others may change would let them run code as us.
     """
     real = os.path.realpath(path)
     try:
@@ -53,6 +54,7 @@ class OmicliSource:
     def __init__(self, program: str = PROGRAM, *, environ: Mapping[str, str] | None = None) -> None:
         self.where = program
         self._environ = clean_environment(os.environ if environ is None else environ)
+        self._environ[GUARD_VARIABLE] = "1"
         self._graveyard = Graveyard()
         self._running: _Run | None = None
 
@@ -123,6 +125,8 @@ class _Run:
         text = child.out.decode("utf-8", "replace")
         if code is None or code < 0:
             raise SourceError(f"omicli was ended by signal {-(code or 0)}")
+        if code == 1 and OWN_COMMAND in text:
+            raise SourceError("it leads to this project's own command, not to that of an OMI server")
         if self._types is None:
             if code or "noop response" not in text:
                 raise SourceError(f"omicli noop failed with exit code {code}; is omiserver running?")

@@ -64,6 +64,9 @@ def console(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str], world: World) -> int:
     """Run one command line (``argv[0]`` is the program's name in messages); the MI result number."""
     program = argv[0] if argv else "omicli"
+    if texts.GUARD_VARIABLE in world.env:
+        _write(world.out, f"{program}: {texts.OWN_COMMAND}\n")
+        return 1
     try:
         options = parse(program, argv[1:])
     except UsageError as error:

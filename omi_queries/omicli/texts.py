@@ -83,6 +83,10 @@ INSTANCENAME and PARAMETERS format:
 HELP_NOTE = "over --hostname this command speaks CIM-XML, not WS-Management; method calls and writes are refused"
 """What differs from the help text, for people."""
 
+GUARD_VARIABLE = "LAD_OMICLI_GUARD"
+"""Set for an ``omicli`` that is asked as a source, so that this command knows that it would only ask itself."""
+OWN_COMMAND = "this is lad-emulator's own command, not that of an OMI server"
+
 _USAGE = {
     "noop": "noop",
     "id": "id",

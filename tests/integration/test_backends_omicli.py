@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,6 +141,19 @@ def test_our_own_command_is_never_taken_for_an_omi(tmp_path: Path) -> None:
         assert isinstance(backend, ProcfsBackend)
         backend.close()
     assert unusable(str(module))
+
+
+def test_our_own_command_behind_a_wrapper_says_so(tmp_path: Path) -> None:
+    wrapper = tmp_path / "omicli"
+    (tmp_path / "run.py").write_text("import sys\nfrom omi_queries.omicli import main\nsys.exit(main())\n")
+    wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} {tmp_path}/run.py "$@"\n')
+    wrapper.chmod(0o755)
+    assert unusable(str(wrapper)) == ""  # nothing in the file tells
+    backend = open_backend("auto", Settings(omicli=str(wrapper)))
+    reading = backend.open("root/scx", f"SELECT AvailableMemory FROM {MEMORY}").read(0.0)
+    backend.close()
+    assert reading.source == "procfs"
+    assert "this project's own command" in reading.why
 
 
 def test_auto(fake: FakeOmicli, tmp_path: Path) -> None:
