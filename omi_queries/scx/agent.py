@@ -5,11 +5,14 @@ The agent and the service described are this program, an emulation, and say so; 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Mapping
 
 from omi_queries import VERSION, classes
 from omi_queries.scx.family import NOTHING, Ask, Counters, template
 from omi_queries.scx.host import Host, cim_datetime
+from omi_queries.server.paths import paths
 from omi_queries.sources import Sources
 from omi_queries.types import CimValue, Instance
 
@@ -119,14 +122,21 @@ class Fixed:
         return NOTHING, wanted
 
 
-def identify(host: Host) -> Fixed:
-    """OMI_Identify: the fixed key of the original, and this program's own name and version."""
+def identify(host: Host, environment: Mapping[str, str] = os.environ) -> Fixed:
+    """OMI_Identify: the fixed key of the original, and this program's own name, version and folders ("" for none)."""
     major, minor, patch = version_parts()
     machine = host.machine().upper()
+    where = paths(environment)
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     row: dict[str, CimValue] = {
         "ProductName": PRODUCT, "ProductVendor": VENDOR, "ProductVersionMajor": major, "ProductVersionMinor": minor,
         "ProductVersionRevision": patch, "ProductVersionString": f"{VERSION} (emulation)",
         "Platform": f"LINUX_{machine}_PYTHON", "Architecture": machine, "Compiler": "none (Python)",
+        "ConfigPrefix": sys.prefix, "ConfigLibDir": package, "ConfigBinDir": os.path.dirname(sys.executable),
+        "ConfigIncludeDir": "", "ConfigDataDir": package, "ConfigLocalStateDir": where.folder,
+        "ConfigSysConfDir": where.folder, "ConfigProviderDir": os.path.join(package, "scx"),
+        "ConfigLogFile": where.log, "ConfigPIDFile": where.pid, "ConfigRegisterDir": "",
+        "ConfigSchemaDir": os.path.join(package, "scx"),
         "ConfigNameSpaces": [name.replace("/", "-") for name in sorted(classes.namespaces())],
     }  # fmt: skip
     return Fixed(IDENTIFY, [row], "SystemName", host)

@@ -16,10 +16,10 @@ import stat
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from omi_queries import VERSION
 from omi_queries.scx.families import TRUE_DELTA
+from omi_queries.server.paths import Paths, paths
 from omi_queries.server.privileges import DEFAULT_USER
 from omi_queries.server.product import NAME
 from omi_queries.server.service import Address, Settings, StartError, serve
@@ -38,25 +38,6 @@ httpsport=0
 service=nobody
 """
 _KEYS = ("httpport", "httpsport", "service", "ratewindow")
-
-
-class Paths(NamedTuple):
-    """The files of the command."""
-
-    folder: str
-    conf: str
-    credentials: str
-    cert: str
-    key: str
-    pid: str
-    log: str
-
-
-def paths(environment: Mapping[str, str]) -> Paths:
-    """Where the files are."""
-    folder = os.path.join(environment.get("LAD_STATE_DIR") or "/var/lib/lad-emulator", "omi")
-    names = ("omiserver.conf", "credentials", "omi.pem", "omikey.pem", "omiserver.pid", "omiserver.log")
-    return Paths(folder, *(os.path.join(folder, name) for name in names))
 
 
 def parse_conf(text: str, path: str) -> dict[str, str]:

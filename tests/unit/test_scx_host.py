@@ -206,6 +206,8 @@ def test_what_answers_says_that_it_is_an_emulation() -> None:
     assert "emulation" in str(one["ProductVersionString"])
     assert "Microsoft" not in str(one["ProductVendor"])
     assert one["ConfigNameSpaces"] == ["interop", "root-omi", "root-scx"]
+    assert {name for name, value in one.items() if value is None} == set()
+    assert str(one["ConfigPIDFile"]).endswith("/omi/omiserver.pid")
     (agent,) = backend.open("root/scx", "SELECT * FROM SCX_Agent").read(1.0).instances
     assert "mulation" in str(agent["Description"])
     names = backend.open("ROOT/interop", "SELECT Name FROM CIM_Namespace").read(1.0).instances

@@ -19,6 +19,7 @@ from omi_queries.server.contexts import Contexts
 from omi_queries.server.exchange import Exchange
 from omi_queries.server.httpwire import Head, Reply
 from omi_queries.server.limits import DEFAULT, Limits
+from omi_queries.server.paths import paths
 from omi_queries.server.repository import Repository
 from omi_queries.server.transport import Want
 from omi_queries.types import Instance, QueryError, Reading
@@ -349,9 +350,9 @@ def test_only_loopback_is_served() -> None:
 
 
 def test_configuration_of_the_command() -> None:
-    where = omiserver.paths({"LAD_STATE_DIR": "/s"})
+    where = paths({"LAD_STATE_DIR": "/s"})
     assert (where.pid, where.conf) == ("/s/omi/omiserver.pid", "/s/omi/omiserver.conf")
-    assert omiserver.paths({}).folder == "/var/lib/lad-emulator/omi"
+    assert paths({}).folder == "/var/lib/lad-emulator/omi"
     found = omiserver.settings(omiserver.parse_conf(" # c\n\nhttpport = 5988, 0,5990\nhttpsport=5989\n", "f"), where)
     assert [str(one) for one in found.plain] == ["127.0.0.1:5988", "127.0.0.1:5990"]
     assert [str(one) for one in found.tls] == ["127.0.0.1:5989"]
