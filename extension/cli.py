@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Callable, Sequence
 
 from omi_queries import VERSION
+from omi_queries.streams import guarded
 
 COMMANDS = {
     "demo": "extension.demo",
@@ -42,20 +42,12 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code. A closed pipe downstream is not an error."""
+    """Run one command; its exit code. A closed pipe downstream is no error, a full disk is said in one line."""
     words = list(sys.argv[1:] if argv is None else argv)
     parser = _parser(words[0] if words else None)
     args = parser.parse_args(words)
     run: Callable[[argparse.Namespace], int] = args.run
-    try:
-        code = run(args)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        return 130
-    return code
+    return guarded("lad", lambda: run(args))
 
 
 if __name__ == "__main__":

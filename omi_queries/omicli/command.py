@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
 from omi_queries.omicli import texts
 from omi_queries.omicli.arguments import Options, UsageError, instance_name, parse, remote_problem
+from omi_queries.streams import guarded
 
 if TYPE_CHECKING:
     from omi_queries.omicli import local
@@ -46,19 +47,7 @@ def console(argv: Sequence[str] | None = None) -> int:
     """Run on the process's own streams. A closed pipe downstream is not an error."""
     # the arguments are UTF-8 whatever the locale says, as everything else here is
     words = [os.fsencode(word).decode("utf-8", "surrogateescape") for word in (sys.argv if argv is None else argv)]
-    try:
-        code = run(words, World(sys.stdout, sys.stderr, os.environ, own_process=True))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        print(f"{words[0]}: cannot write: {error.strerror}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return code
+    return guarded(words[0], lambda: run(words, World(sys.stdout, sys.stderr, os.environ, own_process=True)))
 
 
 def run(argv: Sequence[str], world: World) -> int:

@@ -69,6 +69,36 @@ def test_a_closed_pipe_is_no_error() -> None:
         assert process.wait(30) == 0
 
 
+LAD = [sys.executable, "-m", "extension.cli"]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [*MODULE, "noop"],
+        [*MODULE, "ei", "root/scx", "Nope"],
+        [*LAD, "omicli", "id"],
+        [*LAD, "query", "--list"],
+        [*LAD, "query", "SELECT Name FROM SCX_MemoryStatisticalInformation"],
+    ],
+)
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_closed_streams_are_no_crash(argv: list[str], closed: str) -> None:
+    """The exit code is that with open ones, and what goes to the other stream is not a traceback."""
+    whole = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+    shell = ["sh", "-c", f'exec "$@" {closed}>&-', "sh", *argv]
+    found = subprocess.run(shell, capture_output=True, timeout=60, check=False)
+    assert found.returncode == whole.returncode
+    assert b"Traceback" not in found.stdout + found.stderr
+
+
+def test_a_full_disk_is_said_by_lad_too() -> None:
+    argv = [*LAD, "query", "--list"]
+    with open("/dev/full", "w") as full:
+        found = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (found.returncode, found.stderr) == (1, b"lad: cannot write: No space left on device\n")
+
+
 def test_a_full_disk_is_said() -> None:
     with open("/dev/full", "w") as full:
         found = subprocess.run([*MODULE, "noop"], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
