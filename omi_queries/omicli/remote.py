@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from omi_queries import classes
+from omi_queries.backends.cimxml_worker import ReplyRefusedError, guard
 from omi_queries.binding import Bound, bind
 from omi_queries.omicli import results
 from omi_queries.omicli.arguments import Options
@@ -105,6 +106,7 @@ def connected(where: Target, note: Callable[[str], None]) -> Iterator[Server]:
     session.trust_env = False
     session.max_redirects = 0
     session.headers["Accept-Encoding"] = "identity"
+    session.hooks["response"].append(guard)
     try:
         with _alarm(where.deadline):
             yield Server(connection, note)
@@ -115,7 +117,7 @@ def connected(where: Target, note: Callable[[str], None]) -> Iterator[Server]:
         raise OmiError(error.status_code, detail=f"{where.url}: {_short(said)}") from None
     except pywbem.AuthError:
         raise OmiError(results.ACCESS_DENIED, detail=f"{where.url} refused the user or the password") from None
-    except pywbem.Error as error:
+    except (pywbem.Error, ReplyRefusedError, ValueError, OverflowError, RecursionError) as error:
         raise OmiError(results.FAILED, failure=f"{where.url}: {_short(str(error))}") from None
     except MemoryError:
         raise OmiError(results.FAILED, failure=f"{where.url}: the answer is too large") from None
