@@ -139,7 +139,9 @@ class _Run:
             raise SourceError(f"omicli printed something else than instances: {error}") from None
         errors = [one for one in found if one.class_name == omicli_text.ERROR_CLASS]
         if code or errors:
-            raise self._failure(code, str(errors[0].values.get("Message", "")) if errors else "")
+            values = errors[0].values if errors else {}
+            stated = values.get("CIMStatusCode")
+            raise self._failure(code or (stated if isinstance(stated, int) else 1), str(values.get("Message", "")))
         return found
 
     def _failure(self, code: int, message: str) -> SourceError | RefusedError:

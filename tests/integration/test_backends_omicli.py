@@ -72,6 +72,13 @@ def test_a_class_it_has_not(source: OmicliSource) -> None:
     assert caught.value.code == 5
 
 
+def test_an_error_that_the_exit_code_does_not_tell(fake: FakeOmicli, source: OmicliSource) -> None:
+    fake.answer(MEMORY, "instance of OMI_Error\n{\n    Message=Gone.\n    CIMStatusCode=5\n}\n")
+    with pytest.raises(RefusedError, match="MI_RESULT_INVALID_CLASS: Gone") as caught:
+        wait_for(source.ask(ASKED), 20)
+    assert caught.value.code == 5
+
+
 @pytest.mark.parametrize(
     ("mode", "said"),
     [("fail", "is omiserver running"), ("garbage", "something else than instances"), ("endless", "more than 16 MiB")],
