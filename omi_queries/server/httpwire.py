@@ -115,6 +115,8 @@ class RequestReader:
         if (end if end >= 0 else len(self._buffer)) > self._limits.head:
             raise HttpError(431, f"the header is longer than {self._limits.head} bytes")
         if end < 0:
+            if self._buffer.find(b"\n\n", max(0, self._seen - 1)) >= 0:
+                raise HttpError(400, "lines end with a bare line feed")  # no need to wait for what will not come
             self._seen = len(self._buffer) if len(self._buffer) > 1 else 0
             return None
         head = parse_head(bytes(self._buffer[:end]), self._limits)
@@ -202,6 +204,8 @@ def parse_head(data: bytes, limits: Limits) -> Head:
             raise HttpError(400, "malformed header field")
         key = name.decode("ascii").lower()
         fields[key] = (*fields.get(key, ()), _text(value))
+    if len(fields.get("host", ())) > 1:
+        raise HttpError(400, "more than one Host")
     length = _length(fields, limits)
     expects = [value.lower() for value in fields.get("expect", ())]
     if expects and expects != ["100-continue"]:

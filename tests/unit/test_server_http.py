@@ -77,6 +77,8 @@ def test_keep_alive(version: str, connection: str, keep: bool) -> None:
         (BASE + b"Transfer-Encoding: chunked\r\n\r\n" + b"8000\r\n" + b"x" * 32768 + b"\r\n" + b"8001\r\n", 413),
         (BASE + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: b\r\n" * 5000, 431),
         (b"x" * 20_000, 431), (BASE + b"A: b\r\n" * 101 + b"\r\n", 431),
+        (b"POST /cimom HTTP/1.1\nHost: x\n\n", 400),
+        (b"POST /cimom HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
     ],
 )  # fmt: skip
 def test_what_is_refused(data: bytes, status: int) -> None:
