@@ -1,4 +1,4 @@
-"""``lad query --list``: the classes that can be asked, and the properties of one with type, key, unit and meaning."""
+"""``lad query --list``: the classes that can be asked, and their properties with type, key, unit and meaning."""
 
 from __future__ import annotations
 
@@ -49,20 +49,28 @@ def _show_class(name: str, within: tuple[str, ...], as_json: bool, say: Callable
     subclasses = described["subclasses"]
     if subclasses:
         print(f"  answered by {', '.join(subclasses)}")
-    rows = [("PROPERTY", "TYPE", "", "UNIT", "MEANING")]
-    for one in described["properties"]:
-        marks = " ".join(mark for mark in ("key", "rate", "null") if one[mark])
-        rows.append((one["name"], one["type"], marks, one["unit"] or "-", one["meaning"]))
-    widths = [max(len(row[at]) for row in rows) for at in range(4)]
-    for row in rows:
-        print("  ".join([*(row[at].ljust(widths[at]) for at in range(4)), row[4]]).rstrip())
+    _print_rows([("PROPERTY", "TYPE", "", "UNIT", "MEANING"), *map(_row, described["properties"])])
     return 0
 
 
+def _row(one: dict[str, Any]) -> tuple[str, ...]:
+    marks = " ".join(mark for mark in ("key", "rate", "null") if one[mark])
+    return one["name"], one["type"], marks, one["unit"] or "-", one["meaning"]
+
+
+def _print_rows(rows: list[tuple[str, ...]], indent: str = "") -> None:
+    widths = [max(len(row[at]) for row in rows) for at in range(4)]
+    for row in rows:
+        print(indent + "  ".join([*(row[at].ljust(widths[at]) for at in range(4)), row[4]]).rstrip())
+
+
 def _print_classes(found: list[CimClass]) -> None:
+    """A line for each class, and below one with instances its properties, but those that never have a value."""
     widest = max(len(one.name) for one in found)
     for one in found:
         print(f"{one.name.ljust(widest)}  {one.namespace.ljust(8)}  {_kind(one)}")
+        if one.served:
+            _print_rows([_row(p) for p in _described(one)["properties"] if not p["null"]], "    ")
 
 
 def _kind(one: CimClass) -> str:

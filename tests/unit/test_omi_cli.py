@@ -175,6 +175,15 @@ class TestListing:
         assert "root/omi" in lines["OMI_Identify"]
         assert "methods only" in lines["SCX_LogFile"]
 
+    def test_all_properties_with_unit_and_meaning(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("--list")[0] == 0
+        lines = capsys.readouterr().out.splitlines()
+        at = next(i for i, line in enumerate(lines) if line.startswith("SCX_MemoryStatisticalInformation "))
+        end = next(i for i in range(at + 1, len(lines)) if not lines[i].startswith("    "))
+        properties = {line.split()[0]: " ".join(line.split()[1:]) for line in lines[at + 1 : end]}
+        assert properties["UsedMemory"] == "uint64 MegaBytes memory in use"
+        assert "ElementName" not in properties  # it never has a value
+
     def test_one_namespace(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("--namespace", "root/omi", "--list", "--json")[0] == 0
         assert {one["namespace"] for one in json.loads(capsys.readouterr().out)} == {"root/omi"}
