@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from omi_queries import classes, recording
-from omi_queries.cli import SourceOptionError, add_source_arguments, open_source, printable
+from omi_queries.cli import SourceOptionError, add_source_arguments, in_options, open_source, printable
 from omi_queries.recording_file import Writer
 from omi_queries.types import Backend, QueryError, QueryStream
 
@@ -204,4 +204,4 @@ def _fail(message: str) -> int:
 
 
 def _say(message: str) -> None:
-    print(f"lad record: {printable(message)}", file=sys.stderr)
+    print(f"lad record: {printable(in_options(message))}", file=sys.stderr)

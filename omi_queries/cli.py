@@ -63,6 +63,13 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     server.add_argument("--no-verification", action="store_true", help="accept any certificate")
 
 
+_OPTIONS = (
+    ("omiUser and omiPassword", "--user and --password-file"),
+    ("omiCaFile", "--ca-file"),
+    ("omiEndpoint", "--endpoint"),
+)
+
+
 def _backend(text: str) -> str:
     if text in _SOURCES or (text.startswith(REPLAY) and text != REPLAY):
         return text
@@ -171,7 +178,14 @@ def _fail(message: str) -> int:
 
 
 def _say(message: str) -> None:
-    print(f"lad query: {printable(message)}", file=sys.stderr)
+    print(f"lad query: {printable(in_options(message))}", file=sys.stderr)
+
+
+def in_options(message: str) -> str:
+    """A message of a source, whose cures name settings, for somebody at the command line."""
+    for setting, option in _OPTIONS:
+        message = message.replace(setting, option)
+    return message
 
 
 def render(instances: list[Instance], width: int) -> str:

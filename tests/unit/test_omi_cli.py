@@ -143,6 +143,7 @@ class TestSources:
         [
             (["--backend", "replay:/nonexistent"], "/nonexistent: No such file"),
             (["--backend", "cimxml"], "give --endpoint URL or set LAD_OMI_ENDPOINT"),
+            (["--backend", "cimxml", "--endpoint", "http://u:p@h"], "give those as --user and --password-file;"),
             (["--backend", "cimxml", "--endpoint", "ftp://x"], "address of the CIM-XML server"),
             (["--backend", "cimxml", "--endpoint", "http://127.0.0.1:1", "--password-file", "/none"], "/none: No such"),
         ],
