@@ -134,7 +134,7 @@ def record(args: argparse.Namespace, clock: Callable[[], float], wait: Callable[
             asked = _streams(backend, namespace, args.classes)
             writer = Writer(args.output, replace=args.force)
         except QueryError as error:
-            return _fail(str(error))
+            return _fail(error.message)  # nobody typed the query that its position is in
         except FileExistsError:
             return _fail(f"{args.output} exists; give another name, or --force to replace it")
         except OSError as error:

@@ -184,6 +184,15 @@ def test_wrong_wishes_leave_no_file(
     assert not out.exists()
 
 
+def test_an_unknown_class_is_named_without_a_place_in_a_query_that_nobody_typed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(Time(0.0), "-o", str(tmp_path / "r"), "--root", ROOT, "--class", "Nope") == 1
+    said = capsys.readouterr().err
+    assert "has no class 'Nope'" in said
+    assert "at character" not in said
+
+
 @pytest.mark.parametrize("argv", [["--interval", "0"], ["--interval", "nan"], ["--interval", "x"], ["--count", "0"]])
 def test_usage(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
