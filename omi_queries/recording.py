@@ -25,12 +25,13 @@ SOCKETS = ("json", "djson")
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)\Z", re.ASCII)
 _DATETIME = re.compile(r"\d{14}\.\d{6}[+-]\d{3}\Z|\d{8}\d{6}\.\d{6}:000\Z", re.ASCII)
 _REAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\Z|NaN\Z|[+-]?Inf(inity)?\Z", re.ASCII)
+_DIGITS = re.compile(r"-?\d{1,20}\Z", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
 _INTEGERS = {
     f"{sign}int{bits}": (-(1 << (bits - 1)) if sign == "s" else 0, (1 << (bits - (sign == "s"))) - 1)
     for sign in "su"
     for bits in (8, 16, 32, 64)
-}
+} | {"char16": (0, (1 << 16) - 1)}
 _SCALARS = frozenset([*_INTEGERS, "real32", "real64", "boolean", "string", "datetime"])
 
 
@@ -195,7 +196,7 @@ def _typed(name: str, stated: object, known: CimClass | None) -> tuple[str, bool
             raise ValueError('must be a plain value or {"type": ..., "value": ...}')
         if stated["type"].removesuffix("[]") not in _SCALARS:
             raise ValueError(f"has the unknown type {stated['type'][:40]!a}")
-        return stated["type"], True, stated["value"]
+        return stated["type"], True, _whole(stated["type"], stated["value"])
     if known is None:
         return _natural(stated), False, stated
     if name not in known.types:
@@ -203,6 +204,13 @@ def _typed(name: str, stated: object, known: CimClass | None) -> tuple[str, bool
         hint = f"; did you mean {near}?" if near else ""
         raise ValueError(f"is no property of {known.name}{hint}")
     return known.types[name], False, stated
+
+
+def _whole(kind: str, value: object) -> object:
+    """The integer of a text of digits: beside its type, as many programs write what is above 2**53."""
+    if kind in _INTEGERS and isinstance(value, str) and _DIGITS.match(value):
+        return int(value)
+    return value
 
 
 def _natural(value: object) -> str:

@@ -6,7 +6,7 @@ The engine decides nothing about time or files: it is told the times and answers
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from extension.pipeline import metrics, places, records, sizes
 from extension.pipeline.batches import BATCH_ROWS, Batch, batches
@@ -38,8 +38,8 @@ class Engine:
         self._identity = keys.identity_text(value for _, value in plan.identity)
         self._n = keys.partition_number(self._identity, plan.partitions)
         self._index = keys.first_row_index(int(now))
-        self._schemas: dict[tuple[str, str, tuple[tuple[str, str], ...]], None] = {}
-        self._typed = _typed_sources(plan)
+        self._schemas: dict[tuple[object, ...], None] = {}
+        self._layouts: dict[schemas.Signature, schemas.Signature] = {}
         self._tables = places.Tables.of(plan)
         self._texts = Texts(plan, self._tables)
 
@@ -73,8 +73,10 @@ class Engine:
             columns = records.from_instance(instance, types)
             if not columns:
                 continue
+            if query.target.store != "local":  # before Unpivot, so that identity stands before name and value
+                columns = records.with_identity(columns, self.plan.identity)
             if query.unpivot is None:
-                found.append((at_us, Record(columns)))
+                found.append((at_us, records.keyed(columns)))
                 continue
             parts = records.unpivot(columns, query.unpivot)
             if not parts:
@@ -84,7 +86,7 @@ class Engine:
         if query.target.store == "local":
             return Output(local=found, skipped=skipped)
         base = ticks.floor_to(at_us, query.rate)
-        return self._out(found, query.target, base, now, skipped)
+        return self._out(found, query.target, base, now, skipped, pipeline=query.text)
 
     def on_window(
         self, event: Derived, source: Iterable[Dated], start: int, now: float, *, route: bool = False
@@ -98,15 +100,17 @@ class Engine:
             if event.target.store == "local":
                 return Output(local=list(source))
             period = event.duration if route else 0
-            typed = event.source in self._typed
-            return self._out(list(source), event.target, start, now, {}, period=period, typed=typed)
+            pipeline = f"{event.source}|{event.duration}"
+            return self._out(list(source), event.target, start, now, {}, period=period, pipeline=pipeline)
+        if event.target.store != "local" and event.lad.column_name in dict(self.plan.identity):
+            source = ((at, self._identified(record)) for at, record in source)
         at_us = min((start + event.duration) * ticks.SECOND_US, int(now * ticks.SECOND_US))
         result = metrics.aggregate((r for _, r in source), event.lad)
         made = [(at_us, r) for r in metrics.metric_records(result.counters, event.lad, start)]
         skipped = {f"{event.source}: {reason}": n for reason, n in result.skipped.items()}
         if event.target.store == "local":
             return Output(local=made, skipped=skipped)  # both of the mirrored pair: second stages copy both
-        return self._out(made, event.target, start, now, skipped, schema=False)
+        return self._out(made, event.target, start, now, skipped)
 
     def on_insert(self, event: str, found: Iterable[Dated]) -> Output:
         """What is sent to Event Hubs when records are put into the in-memory table ``event``."""
@@ -137,27 +141,26 @@ class Engine:
         now: float,
         skipped: dict[str, int],
         *,
-        schema: bool = True,
         period: int = 0,
-        typed: bool = False,
+        pipeline: str = "",
     ) -> Output:
         """Rows for a target that is not local; ``period``: batch interval in seconds that is not a divisor of 1 h;
-        ``typed``: columns of other types are another schema."""
+        ``pipeline``: what gives the rows a schema row, "" for none."""
         if not found:
             return Output(skipped=skipped)
-        identified = [
-            (at_us, Record(records.with_identity(r.columns, self.plan.identity), r.partition_key, r.row_key, r.twin))
-            for at_us, r in found
-        ]
+        identified = [(at_us, self._identified(record)) for at_us, record in found]
         if target.store == "jsonblob":
             made = self._texts.blocks(target, identified, period, self._next_index)
         elif target.store == "file":
             made = self._texts.lines(target, identified, now, self._next_index)
         else:
-            made = self._rows(identified, target, base, now, schema, typed)
+            made = self._rows(identified, target, base, now, pipeline)
         return Output(made.batches, [], {**skipped, **made.skipped}, made.dropped)
 
-    def _rows(self, found: list[Dated], target: Target, base: int, now: float, schema: bool, typed: bool) -> Output:
+    def _identified(self, record: Record) -> Record:
+        return replace(record, columns=records.with_identity(record.columns, self.plan.identity))
+
+    def _rows(self, found: list[Dated], target: Target, base: int, now: float, pipeline: str) -> Output:
         """Keys and times for each record; ``base``: qibase or window start (Unix s)."""
         table = self._tables.name(target, now)
         rows: list[Row] = []
@@ -165,12 +168,12 @@ class Engine:
         dropped: dict[tuple[str, str], int] = {}
         skipped: dict[str, int] = {}
         stamp: EdmValue = ("DateTime", ticks.iso(base * ticks.SECOND_US))
-        for at_us, record in found:
+        for number, (at_us, record) in enumerate(found):
             columns, renamed = repaired(record.columns)
             for reason in renamed:
                 skipped[reason] = skipped.get(reason, 0) + 1
-            if schema:
-                schema_rows.extend(self._schema(target, table, columns, now, typed))
+            if pipeline and not number:
+                schema_rows = self._schema(target, table, columns, now, pipeline)
             partition_key = record.partition_key or keys.default_partition_key(self._n, base)
             row_key = record.row_key
             if not (record.row_key and record.partition_key):
@@ -193,25 +196,23 @@ class Engine:
         return Output(found_batches, skipped=skipped, dropped=dropped)
 
     def _schema(
-        self, target: Target, table: str, columns: Mapping[str, EdmValue], now: float, typed: bool
+        self, target: Target, table: str, columns: Mapping[str, EdmValue], now: float, pipeline: str
     ) -> list[Row]:
-        """The schema row that is due. What a query gives is one schema, whatever types its values have from row to
-        row: the first one's (spec/mdsd.md 12); events of clients bring their types with them."""
+        """The schema row that is due: a pipeline describes a table once, as its first row is (spec/mdsd.md 12), and
+        tables with the same columns are described in the order of the first of them."""
         if target.moniker in self._tables.fixed:
             return []  # a table's own SAS cannot write SchemasTable
-        signature = schemas.signature(columns)
-        key = (target.moniker, table, signature if typed else tuple((name, "") for name, _ in signature))
-        if key in self._schemas:
+        if not self._first((pipeline, target, table)):
             return []
+        signature = schemas.signature(columns)
+        columns_alike = tuple(sorted(signature))
+        if not self._first((target.moniker, table, columns_alike)):
+            return []
+        layout = self._layouts.setdefault(columns_alike, signature)
+        return [schemas.schema_row(self._tables.base(target), layout, self._host, int(now * ticks.SECOND_US))]
+
+    def _first(self, key: tuple[object, ...]) -> bool:
+        """Whether this is the first time that ``key`` is seen; :meth:`rewind` forgets."""
+        known = key in self._schemas
         self._schemas[key] = None
-        physical = self._tables.base(target)
-        return [schemas.schema_row(physical, signature, self._host, int(now * ticks.SECOND_US))]
-
-
-def _typed_sources(plan: Plan) -> frozenset[str]:
-    """The in-memory tables whose rows are as clients sent them: the declared ones and copies of those."""
-    found = {source.name for source in plan.sources}
-    for event in plan.derived:
-        if event.lad is None and event.target.store == "local" and event.source in found:
-            found.add(event.target.event)
-    return frozenset(found)
+        return not known

@@ -10,6 +10,7 @@ from extension.rows import ticks
 from extension.rows.edm import EdmValue, from_cim
 
 NUMERIC = frozenset({"Int32", "Int64", "Double"})
+_KEYS = ("PartitionKey", "RowKey")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,13 @@ class Record:
 def from_instance(instance: Mapping[str, object], types: Mapping[str, str]) -> dict[str, EdmValue]:
     """EDM columns of a CIM instance, in its order; ``types``: property -> CIM type."""
     return {name: from_cim(types.get(name, "string"), value) for name, value in instance.items()}
+
+
+def keyed(columns: dict[str, EdmValue]) -> Record:
+    """The record of an instance. Properties named as the keys are its keys (spec/mdsd.md 3.2)."""
+    found = {name: columns.pop(name)[1] for name in _KEYS if name in columns}
+    partition_key, row_key = (str(found.get(name, "")) for name in _KEYS)
+    return Record(columns, partition_key, row_key)
 
 
 def from_event(columns: Mapping[str, EdmValue]) -> dict[str, EdmValue]:
@@ -50,17 +58,17 @@ def _text(text: str) -> str:
 
 
 def unpivot(columns: Mapping[str, EdmValue], spec: Unpivot) -> list[dict[str, EdmValue]]:
-    """One set of columns per listed column that is present: the others, the (mapped) name and the (scaled) value.
+    """One set of columns per listed column that is present, in the order of ``columns``: the others, the (mapped) name
+    and the (scaled) value.
 
     A mapped number becomes Double even with factor 1; an unmapped one keeps its type; strings and booleans are not
     scaled. Listed names that are absent are ignored; no match gives an empty list.
     """
-    listed = dict.fromkeys(spec.columns)
+    listed = frozenset(spec.columns)
     rest = {name: value for name, value in columns.items() if name not in listed}
     out = []
-    for name in listed:
-        value = columns.get(name)
-        if value is None:
+    for name, value in columns.items():
+        if name not in listed:
             continue
         mapped = spec.maps.get(name)
         label = name

@@ -9,6 +9,8 @@ from extension.rows.edm import EdmValue, Row
 from extension.rows.names import md5_hex
 
 TABLE = "SchemasTable"
+Signature = tuple[tuple[str, str], ...]
+"""(name, mdstype) of columns."""
 _MDS = {
     "String": "mt:wstr",
     "Boolean": "mt:bool",
@@ -19,14 +21,15 @@ _MDS = {
 }
 _TIMES = (("TIMESTAMP", "mt:utc"), ("PreciseTimeStamp", "mt:utc"))
 _KEYS = (("PartitionKey", "mt:wstr"), ("RowKey", "mt:wstr"), ("N", "mt:wstr"), ("RowIndex", "mt:wstr"))
+_ADDED = frozenset(name for name, _ in (*_TIMES, *_KEYS))
 
 
-def signature(columns: Mapping[str, EdmValue]) -> tuple[tuple[str, str], ...]:
-    """(name, mdstype) of the data and identity columns in row order: what decides whether a schema row is due."""
-    return tuple((name, _MDS[value[0]]) for name, value in columns.items())
+def signature(columns: Mapping[str, EdmValue]) -> Signature:
+    """(name, mdstype) of the data and identity columns in row order."""
+    return tuple((name, _MDS[value[0]]) for name, value in columns.items() if name not in _ADDED)
 
 
-def schema_row(physical: str, columns: tuple[tuple[str, str], ...], host: str, now_us: int) -> Row:
+def schema_row(physical: str, columns: Signature, host: str, now_us: int) -> Row:
     """The SchemasTable row of a table.
 
     ``physical``: table name without date suffix and unhashed; ``columns``: :func:`signature` of data and identity

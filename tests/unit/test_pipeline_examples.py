@@ -14,7 +14,7 @@ PK = "ladtest:005Fresource:005Fid"
 
 
 def _plan(**more: object) -> Plan:
-    return Plan(event_version=2, partitions=10, identity=IDENTITY, **more)  # type: ignore[arg-type]
+    return Plan(**{"event_version": 2, "partitions": 10, "identity": IDENTITY, **more})  # type: ignore[arg-type]
 
 
 def _by_table(found: list[Batch]) -> dict[str, list[Row]]:
@@ -230,29 +230,65 @@ def test_a_service_sas_writes_no_schema_row() -> None:
     assert [b.table for b in made.batches] == ["linuxmemory"]
 
 
-def test_a_query_has_one_schema_and_events_of_clients_have_one_per_set_of_types() -> None:
-    unpivot = Unpivot("CounterName", "Value", ("A", "B", "C"), {"A": ("a", 1.0)})
+def test_a_pipeline_describes_a_table_once_as_its_first_row_is() -> None:
+    unpivot = Unpivot("CounterName", "Value", ("C", "B", "A"), {"A": ("a", 1.0)})
     query = Query("root/scx", "q", 60, Target("table", "Raw", "m", per_nday=False), unpivot)
-    sources = (Source("s"),)
-    copies = (Derived("s", 60, Target("local", "copy")), Derived("q", 60, Target("local", "other")))
-    engine = Engine(_plan(sources=sources, derived=copies), "h", MINUTE)
-    types = {"A": "uint8", "B": "uint64", "C": "string"}
-    made = engine.on_instances(query, [{"A": 1, "B": 2, "C": "x"}], types, MINUTE * 10**6, MINUTE)
+    identity = (("Host", "h"),)
+    engine = Engine(_plan(sources=(Source("s"),), identity=identity), "h", MINUTE)
+    types = {"X": "string", "A": "uint8", "B": "uint64", "C": "string"}
+    made = engine.on_instances(query, [{"X": "x", "A": 1, "B": 2, "C": "x"}], types, MINUTE * 10**6, MINUTE)
     rows = _by_table(made.batches)
-    assert len(rows["RawVer2v0"]) == 3
+    assert [r.columns["CounterName"][1] for r in rows["RawVer2v0"]] == ["a", "B", "C"]  # as the instance has them
+    assert list(rows["RawVer2v0"][0].columns)[:4] == ["X", "Host", "CounterName", "Value"]  # identity before Unpivot
     (schema,) = rows["SchemasTable"]
     assert '<Column name="Value" type="mt:float64">' in schema.columns["Schema"][1]  # that of the first row
     values: list[EdmValue] = [("Int32", 1), ("Double", 1.0), ("Int32", 2)]
     records = [(MINUTE * 10**6, Record({"V": value})) for value in values]
-    for source, expected in (("s", 2), ("copy", 2), ("other", 1)):
-        event = Derived(source, 60, Target("table", f"Of{source}", "m"))
-        assert len(_by_table(engine.on_window(event, records, MINUTE, MINUTE + 60).batches)["SchemasTable"]) == expected
+    event = Derived("s", 60, Target("table", "OfS", "m"))
+    (schema,) = _by_table(engine.on_window(event, records, MINUTE, MINUTE + 60).batches)["SchemasTable"]
+    assert '<Column name="V" type="mt:int32">' in schema.columns["Schema"][1]
+    other = Derived("t", 60, Target("table", "OfS", "m"))  # another pipeline into the same table
+    (schema,) = _by_table(engine.on_window(other, records[1:], MINUTE, MINUTE + 60).batches)["SchemasTable"]
+    assert '<Column name="V" type="mt:float64">' in schema.columns["Schema"][1]
+    again = engine.on_window(event, records[1:], MINUTE + 60, MINUTE + 120)
+    assert "SchemasTable" not in _by_table(again.batches)
+
+
+def test_tables_with_the_same_columns_are_described_in_the_order_of_the_first() -> None:
+    engine = Engine(_plan(identity=()), "h", MINUTE)
+    texts = []
+    for name, columns in (("One", {"B": 1, "A": 1}), ("Two", {"A": 1, "B": 1})):
+        query = Query("root/scx", name, 60, Target("table", name, "m"))
+        made = engine.on_instances(query, [columns], {"A": "uint8", "B": "uint8"}, MINUTE * 10**6, MINUTE)
+        texts.append(_by_table(made.batches)["SchemasTable"][0].columns["Schema"][1])
+    assert texts[0] == texts[1]
+    assert texts[0].index('"B"') < texts[0].index('"A"')
+
+
+def test_keys_that_an_instance_brings_are_kept_and_the_missing_one_is_filled() -> None:
+    engine = Engine(_plan(identity=(("Host", "h"),)), "h", MINUTE)
+    query = Query("root/scx", "q", 60, Target("table", "E", "m"))
+    types = {"PartitionKey": "string", "RowKey": "string", "A": "uint8"}
+    instances = [{"PartitionKey": "p", "RowKey": "r", "A": 1}, {"PartitionKey": "p", "A": 1}]
+    made = engine.on_instances(query, instances, types, MINUTE * 10**6, MINUTE)
+    both, one = _by_table(made.batches)["EVer2v020261119"]
+    assert (both.partition_key, both.row_key, set(both.columns)) == ("p", "r", {"A", "Host", "TIMESTAMP"})
+    assert one.partition_key == "p"
+    assert one.row_key.startswith("h___")
+    assert set(one.columns) == {"A", "Host", "TIMESTAMP", "PreciseTimeStamp", "N", "RowIndex"}
+
+
+def test_metrics_can_be_grouped_by_an_identity_column() -> None:
+    engine = Engine(_plan(identity=(("Host", "h"),)), "h", MINUTE)
+    event = Derived("s", 60, Target("table", "M", "m", full_name=True), LadQuery("Host", "V", "p"))
+    made = engine.on_window(event, [(MINUTE * 10**6, Record({"V": ("Int32", 3)}))], MINUTE, MINUTE + 60)
+    assert made.batches[0].rows[0].row_key.endswith("__h")
 
 
 def test_what_was_not_stored_is_made_again_alike() -> None:
     query = Query("root/scx", "q", 60, Target("table", "E", "m"))
     engine = Engine(_plan(), "h", MINUTE)
-    engine.on_instances(query, [{"A": 1}], {"A": "uint8"}, MINUTE * 10**6, MINUTE)
+    engine.on_instances(Query("root/scx", "other", 60, Target("table", "D", "m")), [{"A": 1}], {}, MINUTE, MINUTE)
     mark = engine.mark()
     first = engine.on_instances(query, [{"B": 1}], {"B": "uint8"}, MINUTE * 10**6, MINUTE)
     engine.rewind(mark)

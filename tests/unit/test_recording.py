@@ -85,6 +85,14 @@ class TestLines:
         assert isinstance(found, Sample)
         assert (found.instances, found.given) == ([{"Name": 3}], {"Name": "uint8"})
 
+    def test_a_character_and_integers_as_text_beside_their_type(self) -> None:
+        row = {"C": {"type": "char16", "value": 65}, "U": {"type": "uint64", "value": "18446744073709551615"}}
+        found = parse_line(line(T0, "X_Y", row).encode())
+        assert isinstance(found, Sample)
+        assert found.instances == [{"C": 65, "U": 2**64 - 1}]
+        with pytest.raises(ValueError, match="U is uint64 and must be an integer from 0"):
+            parse_line(line(T0, "X_Y", {"U": {"type": "uint64", "value": "18446744073709551616"}}).encode())
+
     def test_properties_come_in_the_order_of_the_declaration_whatever_the_case_of_the_class(self) -> None:
         found = parse_line(line(T0, MEMORY.upper(), {"UsedMemory": 1, "Name": "Memory", "Caption": None}).encode())
         assert isinstance(found, Sample)
