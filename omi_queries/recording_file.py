@@ -8,10 +8,12 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from omi_queries.recording import InputEvent, Sample, class_key, parse_line, time_text
+from omi_queries import classes
+from omi_queries.recording import InputEvent, Sample, class_key, declared_class, parse_line, time_text
 
 MAX_LINE = 32 << 20
 """Bytes of one line."""
+MAX_NOTES = 10
 
 
 class RecordingError(Exception):
@@ -80,20 +82,36 @@ class Recording:
         self.last_us = entry.at_us
         if isinstance(entry, Sample):
             key = class_key(entry.namespace, entry.class_name)
-            self.names.setdefault(key, entry.class_name)
+            if key not in self.names:
+                self.names[key] = entry.class_name
+                self._note_unknown(place, entry)
             self.types.setdefault(key, {}).update(entry.types)
             self._times.setdefault(key, []).append(entry.at_us)
             self._places.setdefault(key, []).append(place)
         else:
             self._events.append(place)
 
+    def _note_unknown(self, place: int, entry: Sample) -> None:
+        """Note a class that is not known here: it may be another program's, or misspelt."""
+        if declared_class(entry.namespace, entry.class_name) is not None or len(self.notes) >= MAX_NOTES:
+            return
+        within = classes.namespace(entry.namespace)
+        near = classes.nearest(entry.class_name, classes.names(within)) if within is not None else ""
+        hint = f"; did you mean {near}?" if near else ""
+        self.notes.append(
+            f"{self.path}: line {self._line_number(place)}: {entry.namespace[:80]} has no class "
+            f"{entry.class_name[:80]}{hint or '.'} Its properties have the types of their values."
+        )
+
     def _line_number(self, place: int) -> int:
+        here = self._file.tell()
         self._file.seek(0)
         number, left = 1, place
         while left > 0:
             block = self._file.read(min(left, 1 << 20))
             number += block.count(b"\n")
             left -= len(block)
+        self._file.seek(here)
         return number
 
     def newest(self, namespace: str, class_name: str, at_us: int) -> Sample | None:

@@ -30,12 +30,12 @@ def table_name(
 ) -> str:
     """The physical table of an event for rows queued at Unix time ``now``.
 
-    A base over 63 characters (55 with suffix) becomes ``T`` and the lower-case hex MD5 of the base;
+    A base over 63 bytes (55 with suffix) becomes ``T`` and the lower-case hex MD5 of the base;
     isFullName together with dontUsePerNDayTable gives exactly the eventName.
     """
     base = base_name(event, namespace=namespace, version=version, full_name=full_name)
     if full_name and not per_nday:
         return base
-    if len(base) > (_LIMIT - _SUFFIX if per_nday else _LIMIT):
+    if len(base.encode()) > (_LIMIT - _SUFFIX if per_nday else _LIMIT):
         base = "T" + md5_hex(base.encode())
     return base + ten_day_suffix(now) if per_nday else base

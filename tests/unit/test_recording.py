@@ -242,6 +242,18 @@ class TestFiles:
         assert (found.notes, found.last_us) == ([], T0_US + 2_000_000)
         found.close()
 
+    def test_an_unknown_class_is_noted_once_with_its_line(self, tmp_path: Path) -> None:
+        path = write(tmp_path, line(), line(at(1), "SCX_MemoryStatisticalInfo"), line(at(2), "LAB_X"), line(at(3), "LAB_X"))
+        found = Recording(path)
+        assert found.last_us == T0_US + 3_000_000
+        near = f"root/scx has no class SCX_MemoryStatisticalInfo; did you mean {MEMORY}?"
+        tail = "Its properties have the types of their values."
+        assert found.notes == [
+            f"{path}: line 2: {near} {tail}",
+            f"{path}: line 3: root/scx has no class LAB_X. {tail}",
+        ]
+        found.close()
+
     def test_nothing_in_it(self, tmp_path: Path) -> None:
         with pytest.raises(RecordingError, match="there is nothing in it"):
             Recording(write(tmp_path, "", ""))

@@ -136,6 +136,8 @@ def test_table_name_limits() -> None:
     assert _table("x" * 50).startswith("T")  # 56 > 55
     assert _table("x" * 57, per_nday=False) == "x" * 57 + "Ver2v0"  # 63
     assert _table("x" * 58, per_nday=False).startswith("T")
+    assert _table("é" * 28, per_nday=False) == "é" * 28 + "Ver2v0"  # bytes count: 62
+    assert _table("é" * 29, per_nday=False).startswith("T")
 
 
 def test_iso() -> None:
