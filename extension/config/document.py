@@ -28,6 +28,8 @@ Load = Callable[[str], bytes]
 """Path of an imported file -> its bytes; OSError if there are none."""
 MAX_FILES = 64
 """Files that one document may import, directly or not."""
+VERSION_MISSING = 'Must specify "version" attribute'
+VERSION_WRONG = "eventVersion, when present, must be a positive integer"
 
 
 def load_file(path: str) -> bytes:
@@ -90,8 +92,9 @@ class _Reader:
         if not self._is_document(root):
             return None
         if root.get("version") != "1.0":
-            self._report.fatal(root, "version must be 1.0", 'write version="1.0"', root.get("version") or "")
-        version = whole(root, "eventVersion", self._report, 1)
+            said = "Only config file version 1.0 is supported" if "version" in root.attrib else VERSION_MISSING
+            self._report.fatal(root, "version must be 1.0", 'write version="1.0"', root.get("version") or "", said=said)
+        version = whole(root, "eventVersion", self._report, 1, said=VERSION_WRONG)
         self._bytes = len(xml)
         self._open.append(os.path.realpath(path))
         self._sections(opened)
@@ -191,7 +194,7 @@ class _Reader:
     def _import(self, element: etree._Element) -> None:
         """Another file, read in place."""
         report = self._report
-        if not report.required(element, "file"):
+        if not report.required(element, "file", said='<Import>:  "file" attribute is missing or empty'):
             return
         path = os.path.join(os.path.dirname(report.file), element.get("file") or "")
         self._files += 1
@@ -206,7 +209,8 @@ class _Reader:
             data = self._load(path)
         except (OSError, ValueError) as problem:
             reason = (problem.strerror if isinstance(problem, OSError) else None) or "the path is not usable"
-            report.error(element, f"the imported file cannot be read: {reason}", "check the path", path)
+            said = f"Failed to open config file {element.get('file')} for reading"
+            report.error(element, f"the imported file cannot be read: {reason}", "check the path", path, said=said)
             return
         self._bytes += len(data)
         if self._bytes > xmlsafe.MAX_BYTES:

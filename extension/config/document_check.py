@@ -39,4 +39,6 @@ def rendered(verdict: list[Message]) -> str:
     """The verdict as ``mdsd -v`` prints it."""
     if not verdict:
         return NO_MESSAGES + "\n"
+    if len({message.file for message in verdict}) == 1:
+        verdict = sorted(verdict, key=lambda message: message.line)  # the order in which one pass comes upon them
     return "\n".join([MESSAGES, *(message.render() for message in verdict)]) + "\n"

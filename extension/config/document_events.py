@@ -32,6 +32,13 @@ _LEGAL = {
     "table": (r"[A-Za-z0-9]+", "letters and digits in a table's name"),
     "jsonblob": (r"[A-Za-z0-9-]+", "letters, digits and dashes in a container's name"),
 }
+_INVALID = "<{}> attribute '{}' has invalid value '{}'."
+_DROPPED = {
+    "OMIQuery": "Configuration error(s) detected; dropping this OMIQuery.",
+    "DerivedEvent": "Configuration error(s) detected; dropping this DerivedEvent.",
+    "RouteEvent": "Unable to create routing for this event",
+}
+_STORE_INVALID = "AddMonikerEventInfo() failed: MdsdEventCfg::AddEventSinkCfgInfoItem(): item param must be valid."
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
@@ -80,7 +87,11 @@ class Events:
         if given is None or (given and " " not in given):
             return True
         what = "must not have blanks" if given else "must not be empty"
-        self._report.error(element, f"{attribute} {what}", "remove the blanks" if given else "give a name", given)
+        said = f"Invalid {attribute} attribute"
+        if element.tag == "RouteEvent":
+            said = _INVALID.format(element.tag, attribute, given)
+        cure = "remove the blanks" if given else "give a name"
+        self._report.error(element, f"{attribute} {what}", cure, given, said=said)
         return False
 
     def _store(self, element: etree._Element, full_name: bool = False) -> Store | None:
@@ -91,13 +102,16 @@ class Events:
         if event:
             usable = self._name(element, "eventName") and usable
         else:
-            usable = report.required(element, "eventName") and usable
+            said = "<RouteEvent> requires attribute 'eventName'"
+            if element.tag != "RouteEvent":
+                said = "eventName must not be empty"
+            usable = report.required(element, "eventName", said=said) and usable
         given = element.get("storeType") or "central"
         kind = STORES.get(given.lower(), "")
         self.names.update([event] if usable else [])
         if not kind:
             near = report.problems.nearest(given, ("Central", "Local", "JsonBlob", "File", "XTable"))
-            report.error(element, "unknown storeType", f"did you mean {near}?" if near else "use Central", given)
+            self._unknown_store(element, given, f"did you mean {near}?" if near else "use Central")
             return None
         moniker = element.get("account") or ""
         if kind == "appinsights":
@@ -111,7 +125,7 @@ class Events:
             report.error(element, f"eventName is longer than {_NAME_LENGTHS[kind]} characters", "shorten it", event)
             usable = False
         if kind == "jsonblob" and usable:
-            usable = self._streams.blob_path(event, element)
+            usable = self._streams.blob_path(event, element, _DROPPED[element.tag])
         if kind in _LEGAL and usable and not re.fullmatch(_LEGAL[kind][0], event):
             report.beyond(
                 element, f"the storage service takes only {_LEGAL[kind][1]}", "choose another eventName", event
@@ -122,6 +136,15 @@ class Events:
         if not usable:
             return None
         return Store(kind, event, moniker, full_name, not true(element, "dontUsePerNDayTable"))
+
+    def _unknown_store(self, element: etree._Element, given: str, cure: str) -> None:
+        """mdsd gets further with a query or derived event, and has two messages for it."""
+        if element.tag == "RouteEvent":
+            said = _INVALID.format(element.tag, "storeType", given)
+            self._report.error(element, "unknown storeType", cure, given, said=said)
+            return
+        self._report.fatal(element, "unknown storeType", cure, given, said=_STORE_INVALID)
+        self._report.error(element, f"this <{element.tag}> has no store", cure, said=_DROPPED[element.tag])
 
     def _keep(self, store: Store, element: etree._Element, source: str = "") -> bool:
         """Take note of an event with a target; False for one that is cut off."""
@@ -137,7 +160,11 @@ class Events:
         if given is None:
             return PRIORITIES["default"]
         if given.lower() not in PRIORITIES:
-            self._report.warning(element, "unknown priority, Normal is used", "use High, Normal or Low", given)
+            said = f'Ignoring unknown priority "{given}"'
+            if element.tag == "RouteEvent":
+                said = f"<RouteEvent>: ignoring unknown 'priority'' value '{given}'"
+            text = "unknown priority, Normal is used"
+            self._report.warning(element, text, "use High, Normal or Low", given, said=said)
         return PRIORITIES.get(given.lower(), PRIORITIES["default"])
 
     def _first(self, element: etree._Element, tag: str) -> etree._Element | None:
@@ -148,8 +175,10 @@ class Events:
 
     def _omi_query(self, element: etree._Element) -> None:
         store = self._store(element)
-        usable = self._report.required(element, "omiNamespace", "cqlQuery")
-        rate = whole(element, "sampleRateInSeconds", self._report, self._priority(element))
+        said = "Missing at least one required attribute (omiNamespace, cqlQuery)"
+        usable = self._report.required(element, "omiNamespace", "cqlQuery", said=said)
+        said = "Invalid sampleRateInSeconds attribute - using default"
+        rate = whole(element, "sampleRateInSeconds", self._report, self._priority(element), said=said)
         pivoted = self._first(element, "Unpivot")
         unpivot = None if pivoted is None else self._unpivot(pivoted)
         if store is None or not usable or (pivoted is not None and unpivot is None):
@@ -160,10 +189,11 @@ class Events:
             self.queries.append(QueryElement(namespace, text, rate, store, unpivot, self._report.at(element)))
 
     def _unpivot(self, element: etree._Element) -> UnpivotElement | None:
-        usable = self._report.required(element, "columnName", "columnValue", "columns")
+        said = "Missing one or more required attributes (columnValue, columnName, columns)"
+        usable = self._report.required(element, "columnName", "columnValue", "columns", said=said)
         maps: dict[str, tuple[str, str, float]] = {}
         for mapped in element.findall("MapName"):
-            if not self._report.required(mapped, "name"):
+            if not self._report.required(mapped, "name", said='Missing required "from" attribute'):
                 usable = False
                 continue
             name, new_name = mapped.get("name") or "", body(mapped)
@@ -176,6 +206,10 @@ class Events:
                 self._report.beyond(mapped, f"{name} is mapped twice, the first MapName counts")
             maps.setdefault(name, (name, new_name or name, factor))
         columns = tuple(c for c in re.split(r"[,\s]+", element.get("columns") or "") if c)
+        if usable and not columns:
+            said = "No column names specified for <Unpivot>"
+            self._report.error(element, "columns names no column", "name columns, with commas between", said=said)
+            usable = False
         if not usable:
             return None
         return UnpivotElement(
@@ -199,9 +233,9 @@ class Events:
 
     def _event_source(self, element: etree._Element) -> None:
         source = element.get("source") or ""
-        known = self._report.required(element, "source")
+        known = self._report.required(element, "source", said="Missing required source attribute")
         if known and source not in self._schemas.sources:
-            self._unknown_table(element, source, self._schemas.sources)
+            self._unknown_table(element, source, self._schemas.sources, f'Undefined source "{source}"')
             known = False
         for route in element.findall("RouteEvent"):
             period = self._period(route)
@@ -216,37 +250,47 @@ class Events:
             return period
         seconds = durations.mdsd_seconds(given)
         if not seconds:
-            self._report.error(route, "duration is no ISO 8601 duration", "write PT1M (the T is needed)", given)
+            said = _INVALID.format("RouteEvent", "duration", given)
+            text, cure = "duration is no ISO 8601 duration", "write PT1M (the T is needed)"
+            self._report.error(route, text, cure, given, said=said)
             return 0
         if seconds < MIN_ROUTE_PERIOD:
-            self._report.warning(route, f"duration is below {MIN_ROUTE_PERIOD} s, which is used instead", value=given)
+            text = f"duration is below {MIN_ROUTE_PERIOD} s, which is used instead"
+            said = "Minimum supported duration is ten (10) seconds; using minimum"
+            self._report.warning(route, text, value=given, said=said)
         return max(seconds, MIN_ROUTE_PERIOD)
 
-    def _unknown_table(self, element: etree._Element, name: str, known: Iterable[str]) -> None:
+    def _unknown_table(self, element: etree._Element, name: str, known: Iterable[str], said: str = "") -> None:
         near = self._report.problems.nearest(name, islice(known, MOST_COMPARED))
         self._report.error(
             element,
             f"source {name} is not defined before this element",
             f"did you mean {near}?" if near else "define it earlier in the document",
+            said=said,
         )
 
     def _derived_event(self, element: etree._Element) -> None:
         report = self._report
         store = self._store(element, true(element, "isFullName"))
-        usable = report.required(element, "source", "duration")
+        usable = report.required(element, "source")
+        usable = report.required(element, "duration", said="The duration attribute is required") and usable
         self._priority(element)
         source = element.get("source") or ""
         if source and source not in self.tables:
-            self._unknown_table(element, source, self.tables)
+            said = f"DerivedEvent {element.get('eventName')} references undefined source {source}"
+            self._unknown_table(element, source, self.tables, said)
             usable = False
         given = element.get("duration") or ""
         seconds = durations.mdsd_seconds(given)
         if given and not seconds:
-            report.error(element, "duration is no ISO 8601 duration", "write PT1M or PT1H (the T is needed)", given)
+            text, cure = "duration is no ISO 8601 duration", "write PT1M or PT1H (the T is needed)"
+            report.error(element, text, cure, given, said="Invalid duration attribute")
         aggregated = self._first(element, "LADQuery")
         lad = None
         if aggregated is not None:
-            usable = report.required(aggregated, "columnName", "columnValue", "partitionKey") and usable
+            wanted = ("columnName", "columnValue", "partitionKey")
+            said = "Missing one or more required attributes (columnValue, columnName, partitionKey)"
+            usable = report.required(aggregated, *wanted, said=said) and usable
             names = ("columnName", "columnValue", "partitionKey", "instanceID")
             lad = LadQueryElement(*(aggregated.get(name) or "" for name in names))
         if store is None:

@@ -35,7 +35,8 @@ class Management:
         volume = section.get("eventVolume")
         if volume is not None and volume not in VOLUMES:
             meant = next((v for v in VOLUMES if v.lower() == volume.strip().lower()), "Medium")
-            report.error(section, "eventVolume must be Small, Medium or Large", f"write {meant}", volume)
+            text, said = "eventVolume must be Small, Medium or Large", f'Unknown eventVolume "{volume}"'
+            report.error(section, text, f"write {meant}", volume, said=said)
             self.event_volume = meant
         elif volume is not None:
             if events and not self.event_volume:
@@ -45,7 +46,7 @@ class Management:
                     "move <Management> above <Events>",
                 )
             self.event_volume = volume
-        whole(section, "defaultRetentionInDays", report, 1)
+        whole(section, "defaultRetentionInDays", report, 1, said="Invalid value for defaultRetentionInDays")
         for element in xmlsafe.children(section):
             if element.tag == "Identity":
                 self._identity(element)
@@ -77,14 +78,20 @@ class Management:
             self._add(IdentityElement("ComputerName", "", "", True, at), element)
         elif given is not None:
             self._report.warning(
-                element, "unknown Identity type, which is ignored", "use TenantRole or ComputerName", given
+                element,
+                "unknown Identity type, which is ignored",
+                "use TenantRole or ComputerName",
+                given,
+                said=f"Ignoring unknown type {given}",
             )
         for component in element.findall("IdentityComponent"):
             self._component(component, given if whole_set and given else "")
 
     def _add(self, column: IdentityElement, element: etree._Element) -> None:
         if column.name in self.identity:
-            self._report.error(element, f"the identity column {column.name} is given twice", "remove one of the two")
+            text = f"the identity column {column.name} is given twice"
+            said = f"Ignoring duplicate identity column {column.name}"
+            self._report.error(element, text, "remove one of the two", said=said)
             return
         self.identity[column.name] = column
 
@@ -94,30 +101,39 @@ class Management:
         name, variable = element.get("name") or "", element.get("envariable") or ""
         computer_name, text = true(element, "useComputerName"), body(element)
         if not name:
-            report.error(element, "<IdentityComponent> needs the attribute name", "give it a name")
+            said = '<IdentityComponent> requires attribute "name"'
+            report.error(element, "<IdentityComponent> needs the attribute name", "give it a name", said=said)
             return
         if variable and computer_name:
-            report.error(element, "envariable and useComputerName exclude each other", "keep one of the two")
+            said = "Cannot specify both useComputerName and envariable for the same <IdentityComponent>"
+            text = "envariable and useComputerName exclude each other"
+            report.error(element, text, "keep one of the two", said=said)
             return
         if " " in name:
             report.beyond(element, "the storage service takes no column name with blanks", "remove the blanks", name)
         if variable or computer_name:
             if text:
-                report.warning(element, f"the text of IdentityComponent {name} is ignored", "remove the text")
+                said = "Ignoring extra content for IdentityComponent; hope that's okay"
+                text = f"the text of IdentityComponent {name} is ignored"
+                report.warning(element, text, "remove the text", said=said)
             text = ""
         elif not text.strip():
-            report.warning(element, f"Empty value for IdentityComponent {name}")
+            said = "Empty value for IdentityComponent; hope that's okay"
+            report.warning(element, f"Empty value for IdentityComponent {name}", said=said)
         elif text != text.strip():
             report.beyond(element, f"the value of IdentityComponent {name} has blanks around it, which are kept")
         if fixed:
             report.warning(
-                element, f"identity column {name} is ignored: Identity type {fixed} gives all columns", "remove it"
+                element,
+                f"identity column {name} is ignored: Identity type {fixed} gives all columns",
+                "remove it",
+                said=f"Ignoring extra identity column {name}",
             )
             return
         self._add(IdentityElement(name, text, variable, computer_name, at), element)
 
     def _usage(self, element: etree._Element) -> None:
-        whole(element, "diskQuotaInMB", self._report, 1)
+        whole(element, "diskQuotaInMB", self._report, 1, said="diskQuotaInMB must be greater than zero")
         window = whole(element, "dupeWindowSeconds", self._report, self.dupe_window_s, least=0)
         if window >= 0:
             self.dupe_window_s = min(max(window, DUPE_WINDOW[0]), DUPE_WINDOW[1])
@@ -126,12 +142,14 @@ class Management:
                     element,
                     f"dupeWindowSeconds must be {DUPE_WINDOW[0]} to {DUPE_WINDOW[1]}: {self.dupe_window_s} is used",
                     value=str(window),
+                    said=f"dupeWindowSeconds must be {'>=' if window < DUPE_WINDOW[0] else '<='} {self.dupe_window_s}",
                 )
 
     def _obo(self, element: etree._Element) -> None:
         name, value = element.get("name") or "", element.get("value") or ""
         if not name or not value:
-            self._report.error(element, "OboDirectPartitionField needs name and value", "give both")
+            said = "<OboDirectPartitionField> requires both 'name' and 'value' attributes."
+            self._report.error(element, "OboDirectPartitionField needs name and value", "give both", said=said)
         elif name in self.obo:
             self._report.beyond(element, f"OboDirectPartitionField {name} is given twice, the first one counts")
         else:

@@ -27,6 +27,11 @@ _PAIRS = frozenset(
         "str-rfc3339->mt:utc",
     ]
 )
+_KEY_MISSING = '"{}" must be set for shared key moniker'
+_ONE_SCHEMA = (
+    '<Source> requires either a valid "schema" attribute or that the "dynamic_schema" attribute be set to "true",'
+    " but not both."
+)
 _SHOWN = 10  # names that a message repeats
 MOST_COMPARED = 1000
 """Names among which a misspelt one is looked for, so that a hostile document costs no more than its size."""
@@ -43,9 +48,9 @@ def body(element: etree._Element) -> str:
     return "".join([element.text or "", *(child.tail or "" for child in element)]).replace("\n", "").replace("\r", "")
 
 
-def whole(element: etree._Element, name: str, report: Report, default: int, least: int = 1) -> int:
-    """A whole number of at least ``least``; ``default`` where the attribute is missing, -1 and an error where it is
-    none. Of ``15s`` the 15 counts, as in mdsd, with a warning."""
+def whole(element: etree._Element, name: str, report: Report, default: int, least: int = 1, *, said: str = "") -> int:
+    """A whole number of at least ``least``; ``default`` where the attribute is missing, -1 and an error (``said`` in
+    mdsd's words) where it is none. Of ``15s`` the 15 counts, as in mdsd, with a warning."""
     given = element.get(name)
     if given is None:
         return default
@@ -55,9 +60,20 @@ def whole(element: etree._Element, name: str, report: Report, default: int, leas
             report.beyond(element, f"{name} is {found.group(1)}: what follows the digits is ignored", value=given)
         return int(found.group(1))
     report.error(
-        element, f"{name} must be a whole number, at least {least}", f'write {name}="{max(default, least)}"', given
+        element,
+        f"{name} must be a whole number, at least {least}",
+        f'write {name}="{max(default, least)}"',
+        given,
+        said=said,
     )
     return -1
+
+
+def _missing(kind: str, name: str) -> str:
+    """mdsd's words for an attribute that an account of this kind lacks."""
+    if kind == "sas":
+        return f'"{name}" must be specified'
+    return f'<Account> requires "{name}" attribute' if name == "moniker" else _KEY_MISSING.format(name)
 
 
 class Accounts:
@@ -84,7 +100,8 @@ class Accounts:
             return
         account = (element.get("account") or "").replace(" ", "")
         if account != (element.get("account") or ""):
-            report.warning(element, "blanks in account are ignored", "remove them")
+            said = "Account cannot contain spaces; blanks were removed"
+            report.warning(element, "blanks in account are ignored", "remove them", said=said)
         table, blob = ((element.get(name) or "").rstrip("/") for name in ("tableEndpoint", "blobEndpoint"))
         key = element.get("key") or ""
         needed = {"moniker": moniker, "account": account, "key": key}
@@ -94,7 +111,8 @@ class Accounts:
         for name, value in needed.items():
             if not value:
                 missing = report.fatal if kind == "sas" or name == "moniker" else report.error
-                missing(element, f"<{element.tag}> needs the attribute {name}", f"give {name} a value")
+                text, cure = f"<{element.tag}> needs the attribute {name}", f"give {name} a value"
+                missing(element, text, cure, said=_missing(kind, name))
         if not all(needed.values()):
             return
         decrypt, default = element.get("decryptKeyPath") or "", true(element, "isDefault")
@@ -103,11 +121,16 @@ class Accounts:
     def _keep(self, account: AccountElement) -> None:
         if account.moniker in self.found:
             self._report.error(
-                account.at, f"Duplicate creds: moniker {account.moniker}", "give each account its own moniker"
+                account.at,
+                f"Duplicate creds: moniker {account.moniker}",
+                "give each account its own moniker",
+                said=f"Duplicate creds {account.moniker} ignored",
             )
             return
         if account.default and self.default:
-            self._report.error(account.at, "a second account is the default", "set isDefault on one account only")
+            said = f"Cannot make {account.moniker} default; another is already set"
+            cure = "set isDefault on one account only"
+            self._report.error(account.at, "a second account is the default", cure, said=said)
             return
         self.found[account.moniker] = account
         if account.default:
@@ -127,12 +150,18 @@ class Accounts:
         """Whether an event for a remote store may name this account; "" asks for the default one."""
         if not moniker:
             if not self.default:
-                self._report.error(element, "No default credential is found", "name an account or make one the default")
+                cure, said = "name an account or make one the default", "No default credentials were defined"
+                self._report.error(element, "No default credential is found", cure, said=said)
             return bool(self.default)
         if moniker in self.found:
             return True
         known = ", ".join(list(self.found)[:_SHOWN]) or "none"
-        self._report.error(element, f"account {moniker} is not defined before this element", f"known accounts: {known}")
+        self._report.error(
+            element,
+            f"account {moniker} is not defined before this element",
+            f"known accounts: {known}",
+            said=f"No definition found for account moniker {moniker}",
+        )
         return False
 
 
@@ -150,20 +179,25 @@ class Schemas:
             name = element.get("name") or ""
             columns = self._columns(element)
             if not name:
-                self._report.fatal(element, "<Schema> needs the attribute name", "give it a name")
+                said = '<Schema> requires "name" attribute'
+                self._report.fatal(element, "<Schema> needs the attribute name", "give it a name", said=said)
             elif name in self._schemas:
-                self._report.error(element, f"schema {name} is given twice", "rename one of the two")
+                said = f"Duplicate schema {name} ignored"
+                self._report.error(element, f"schema {name} is given twice", "rename one of the two", said=said)
             else:
                 self._schemas[name] = columns
 
     def _columns(self, schema: etree._Element) -> tuple[tuple[str, str, str], ...]:
         found: dict[str, tuple[str, str, str]] = {}
         for column in schema.findall("Column"):
-            if not self._report.required(column, "name", "type", "mdstype"):
+            if not self._report.required(
+                column, "name", "type", "mdstype", said="Missing required attributes (name, type, mdstype)"
+            ):
                 continue
             name, source_type, mds_type = (column.get(a) or "" for a in ("name", "type", "mdstype"))
             if name in found:
-                self._report.error(column, f"column {name} is given twice", "remove one of the two")
+                said = f"Column {name} already added to Schema {schema.get('name')}"
+                self._report.error(column, f"column {name} is given twice", "remove one of the two", said=said)
             elif (source_type, mds_type) not in _PAIRS:
                 near = ", ".join(sorted(mds for source, mds in _PAIRS if source == source_type))
                 self._report.error(
@@ -185,17 +219,23 @@ class Schemas:
         name, schema = element.get("name") or "", element.get("schema") or ""
         dynamic = true(element, "dynamic_schema")
         if not name:
-            report.fatal(element, "<Source> needs the attribute name", "give it a name")
+            said = '<Source> requires a "name" attribute'
+            report.fatal(element, "<Source> needs the attribute name", "give it a name", said=said)
         if bool(schema) == dynamic:
-            report.fatal(element, f"source {name} needs exactly one of schema and dynamic_schema", "keep one")
+            text = f"source {name} needs exactly one of schema and dynamic_schema"
+            report.fatal(element, text, "keep one", said=_ONE_SCHEMA)
         if not name:
             return
         columns = None if dynamic else self._schemas.get(schema)
         if columns is None and not dynamic and schema:
             known = ", ".join(sorted(self._schemas)[:_SHOWN]) or "none"
-            report.error(element, f"schema {schema} is not defined", f"known schemas: {known}")
+            said = f"Undefined schema {schema} referenced"
+            report.error(element, f"schema {schema} is not defined", f"known schemas: {known}", said=said)
         if name in self.sources:
-            report.error(element, f"source {name} is given twice", "remove one of the two")
+            said = f"Source {name} already mapped to a schema; ignored"
+            if dynamic:
+                said = f"Dynamic Schema Source {name} has already been configured; ignored"
+            report.error(element, f"source {name} is given twice", "remove one of the two", said=said)
             return
         accounts.has_default(element)
         self.sources[name] = SourceElement(name, columns, report.at(element))

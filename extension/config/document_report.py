@@ -7,13 +7,14 @@ any message at all (spec/mdsd.md 1.1). Findings that mdsd had no message for nev
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from lxml import etree
 
 from extension.config import xmlsafe
 from extension.config.document_model import Place
-from extension.config.problems import Problems, Severity, printable
+from extension.config.problems import Problems, Severity, holds_secret, printable
 
 MdsdSeverity = Literal["Fatal", "Error", "Warning", "Info"]
 NO_MESSAGES = "Parse succeeded with no messages."
@@ -50,42 +51,61 @@ class Report:
         return where if isinstance(where, Place) else Place(self.file, xmlsafe.line_of(where))
 
     def mdsd(
-        self, severity: MdsdSeverity, where: etree._Element | Place, message: str, cure: str = "", value: str = ""
+        self,
+        severity: MdsdSeverity,
+        where: etree._Element | Place,
+        message: str,
+        cure: str = "",
+        value: str = "",
+        *,
+        said: str = "",
     ) -> None:
-        """A finding that mdsd has a message of this severity for."""
+        """A finding that mdsd has a message of this severity for; ``said``: mdsd's own words, where they differ."""
         place = self.at(where)
+        words = said if said and not holds_secret(said) else message
         if len(self.messages) < LIMIT:
-            self.messages.append(Message(place.file, place.line, severity, message))
+            self.messages.append(Message(place.file, place.line, severity, words))
         add = {"error": self.problems.error, "warning": self.problems.warning, "note": self.problems.note}
         add[_SEVERITIES[severity]](str(place), message, cure, value)
 
-    def fatal(self, where: etree._Element | Place, message: str, cure: str = "", value: str = "") -> None:
+    def fatal(
+        self, where: etree._Element | Place, message: str, cure: str = "", value: str = "", *, said: str = ""
+    ) -> None:
         """What mdsd calls Fatal."""
-        self.mdsd("Fatal", where, message, cure, value)
+        self.mdsd("Fatal", where, message, cure, value, said=said)
 
-    def error(self, where: etree._Element | Place, message: str, cure: str = "", value: str = "") -> None:
+    def error(
+        self, where: etree._Element | Place, message: str, cure: str = "", value: str = "", *, said: str = ""
+    ) -> None:
         """What mdsd calls Error, or what crashes it."""
-        self.mdsd("Error", where, message, cure, value)
+        self.mdsd("Error", where, message, cure, value, said=said)
 
-    def warning(self, where: etree._Element | Place, message: str, cure: str = "", value: str = "") -> None:
+    def warning(
+        self, where: etree._Element | Place, message: str, cure: str = "", value: str = "", *, said: str = ""
+    ) -> None:
         """What mdsd calls Warning."""
-        self.mdsd("Warning", where, message, cure, value)
+        self.mdsd("Warning", where, message, cure, value, said=said)
 
-    def info(self, where: etree._Element | Place, message: str, cure: str = "", value: str = "") -> None:
+    def info(
+        self, where: etree._Element | Place, message: str, cure: str = "", value: str = "", *, said: str = ""
+    ) -> None:
         """What mdsd calls Info."""
-        self.mdsd("Info", where, message, cure, value)
+        self.mdsd("Info", where, message, cure, value, said=said)
 
     def beyond(self, where: etree._Element | Place, message: str, cure: str = "", value: str = "") -> None:
         """A warning that mdsd does not give."""
         self.problems.warning(str(self.at(where)), message, cure, value)
 
     def refused(self, where: etree._Element | Place, message: str, cure: str = "", value: str = "") -> None:
-        """An error that mdsd does not give."""
+        """An error that mdsd does not give, or that is part of one that it gives."""
         self.problems.error(str(self.at(where)), message, cure, value)
 
-    def required(self, element: etree._Element, *names: str) -> bool:
-        """Whether the attributes are there and not empty; each that is not is an error."""
+    def required(self, element: etree._Element, *names: str, said: str = "") -> bool:
+        """Whether the attributes are there and not empty; each that is not is an error. ``said``: the one message that
+        mdsd has for them all."""
         missing = [name for name in names if not element.get(name)]
-        for name in missing:
-            self.error(element, f"<{xmlsafe.local_name(element)}> needs the attribute {name}", f"give {name} a value")
+        for number, name in enumerate(missing):
+            message = f"<{xmlsafe.local_name(element)}> needs the attribute {name}"
+            report = self.refused if said and number else partial(self.error, said=said)
+            report(element, message, f"give {name} a value")
         return not missing

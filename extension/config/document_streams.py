@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from itertools import islice
 
 from lxml import etree
@@ -63,7 +64,9 @@ class Streams:
                     self._on_behalf(name, element)
 
     def _fatal(self, element: etree._Element, attribute: str) -> None:
-        self._report.fatal(element, f"<{element.tag}> needs the attribute {attribute}", f"give {attribute} a value")
+        said = f'<{element.tag}> requires "{attribute}" attribute.'
+        text = f"<{element.tag}> needs the attribute {attribute}"
+        self._report.fatal(element, text, f"give {attribute} a value", said=said)
 
     def _twice(self, name: str, element: etree._Element, known: Mapping[str, object]) -> bool:
         if name in known:
@@ -83,6 +86,8 @@ class Streams:
                     key,
                     "an Event Hub publisher needs a resourceId",
                     "add OboDirectPartitionField resourceId to Management, above this element",
+                    said="<EventStreamingAnnotation>: OboDirectPartitionField resourceId is missing, when Shoebox V2"
+                    " EventHubs publisher needs one.",
                 )
             elif not self._twice(name, key, self._keys):
                 self._keys[name] = ((text, key.get("decryptKeyPath") or ""), key)
@@ -91,7 +96,9 @@ class Streams:
         if not element.get("directMode"):
             self._fatal(element, "directMode")
         elif element.get("directMode") != "true":
-            self._report.error(element, 'OnBehalf needs directMode="true"', 'write directMode="true"')
+            said = '<OnBehalf> supports attribute directMode="true" only currently'
+            text, cure = 'OnBehalf needs directMode="true"', 'write directMode="true"'
+            self._report.error(element, text, cure, said=said)
         if not name or self._twice(name, element, self._others):
             return
         self._others[name] = element
@@ -104,7 +111,8 @@ class Streams:
         """The Config element in the CDATA text of Content."""
         text = body(content)
         if not text.strip():
-            self._report.error(content, "<Content> is empty", "give it a <Config .../> in a CDATA section")
+            said = "<Content> must have a body (CDATA), but it's empty"
+            self._report.error(content, "<Content> is empty", "give it a <Config .../> in a CDATA section", said=said)
             return None
         try:
             root = xmlsafe.parse(text.encode())
@@ -124,7 +132,8 @@ class Streams:
     def _set(self, name: str, content: etree._Element, config: etree._Element) -> None:
         period, seconds = config.get("timePeriods"), PERIOD[1]
         if period is not None and not durations.mdsd_seconds(period):
-            self._report.error(content, "timePeriods is no ISO 8601 duration", "write PT1H", period)
+            said = f"Invalid ISO8601 time duration is given: {period}"
+            self._report.error(content, "timePeriods is no ISO 8601 duration", "write PT1H", period, said=said)
             period = None
         if period is not None:
             seconds = durations.mdsd_seconds(period) or seconds
@@ -133,15 +142,17 @@ class Streams:
         at = self._report.at(content)
         self._configs[name] = OnBehalfElement(name, primary, fields, period or PERIOD[0], seconds, at)
 
-    def blob_path(self, event: str, element: etree._Element) -> bool:
-        """Whether all fields of the path of ``event``'s blobs have a value at this point; if not, that is an error."""
+    def blob_path(self, event: str, element: etree._Element, said: str) -> bool:
+        """Whether all fields of the path of ``event``'s blobs have a value at this point; if not, that is an error,
+        ``said`` in mdsd's words."""
         chosen = self._configs.get(event)
         if chosen is not None:
             self.on_behalf[event] = chosen
         named = ("resourceId", "agentIdentityHash") if chosen is None else (chosen.primary, *chosen.fields)
         missing = [name for name in named if name and name not in self._management.obo]
-        for name in missing:
-            self._report.error(
+        for number, name in enumerate(missing):
+            report = self._report.refused if number else partial(self._report.error, said=said)
+            report(
                 element,
                 f"JsonBlob needs the field {name}",
                 f"add an OboDirectPartitionField {name} to Management, above this element",
@@ -173,6 +184,7 @@ class Streams:
             element,
             f"Unknown name {name} in EventStreamingAnnotation",
             f"did you mean {near}?" if near else "name a Source or an event",
+            said=f"Unknown name '{name}' in EventStreamingAnnotation",
         )
 
     def _with_key(self, name: str, element: etree._Element, monikers: Collection[str]) -> list[PublisherElement]:
@@ -186,6 +198,7 @@ class Streams:
                 element,
                 f"publisher {name} has no SAS",
                 "give it a <Key>, or a ServiceBusAccountInfo named " + (missing[0] if missing else "as its account"),
+                said=f"Failed to find event publisher SAS key for item '{name}'",
             )
             return []
         keys = dict.fromkeys(self._accounts[m] for m in monikers)

@@ -17,7 +17,7 @@ _NUMBERS = ("cpuPercentUsage", "memoryLimitInMB", "ioReadLimitInKBPerSecond", "i
 def envelope(section: etree._Element, environ: Mapping[str, str], report: Report) -> None:
     """One EnvelopeSchema element: each field needs a name and one value."""
     for field in section.iter("Field"):
-        report.required(field, "name")
+        report.required(field, "name", said="<Field> missing required 'name' attribute")
         text, variable = body(field), field.get("envariable")
         sources = [variable is not None, field.get("useComputerName") is not None, bool(text)]
         if variable is not None and variable not in environ:
@@ -25,18 +25,20 @@ def envelope(section: etree._Element, environ: Mapping[str, str], report: Report
         if sum(sources) > 1:
             report.warning(field, "the field has more than one value, the first one counts", "keep one")
         elif not any(sources):
-            report.warning(field, "the field has no value", "give it one")
+            said = "No value supplied for this column; using empty string"
+            report.warning(field, "the field has no value", "give it one", said=said)
     for extension in section.findall("Extension"):
-        report.required(extension, "name")
+        report.required(extension, "name", said="<Extension> missing required 'name' attribute")
 
 
 def providers(section: etree._Element, report: Report) -> None:
     """One EtwProviders element."""
     for provider in section.findall("EtwProvider"):
-        report.required(provider, "guid")
+        report.required(provider, "guid", said="<EtwProvider> requires attribute 'guid'")
         given = provider.get("format")
         if given is not None and given != "EventSource":
-            report.error(provider, "format must be EventSource", "write EventSource", given)
+            said = f"<EtwProvider> attribute 'format' has invalid value '{given}'."
+            report.error(provider, "format must be EventSource", "write EventSource", given, said=said)
         for event in provider.findall("Event"):
             report.required(event, "id", "eventName")
 
@@ -52,15 +54,18 @@ class Extensions:
         """One Extensions element."""
         for element in section.findall("Extension"):
             name = element.get("extensionName") or ""
-            if self._report.required(element, "extensionName") and name in self.names:
-                self._report.error(element, f"extension {name} is given twice", "remove one of the two")
+            said = "<Extension> requires attribute 'extensionName'"
+            if self._report.required(element, "extensionName", said=said) and name in self.names:
+                said = f"Duplicate Extension {name} ignored."
+                self._report.error(element, f"extension {name} is given twice", "remove one of the two", said=said)
             self.names[name] = None
             for part in xmlsafe.children(element):
                 self._part(part)
 
     def _part(self, part: etree._Element) -> None:
         if part.tag == "CommandLine" and not body(part).strip():
-            self._report.error(part, "<CommandLine> is empty", "give it the command")
+            said = "unexpected empty or whitespace value for Extension CmdLine"
+            self._report.error(part, "<CommandLine> is empty", "give it the command", said=said)
         elif part.tag in ("Body", "AlternativeExtensionLocation") and not body(part).strip():
             self._report.warning(part, f"<{part.tag}> is empty", "remove it or give it a text")
         elif part.tag == "ResourceUsage":

@@ -112,6 +112,22 @@ RULES: dict[str, Rule] = {
     "Config": _rule(_ON_BEHALF),
 }
 """By element, or PARENT/ELEMENT where the parent makes a difference."""
+_NONE = "Expected no attributes"
+_ANY = 'Ignoring unexpected <{}> attribute "{}"'
+_QUOTED = 'Ignoring unexpected attribute "{1}"'
+_BARE = "Ignoring unexpected attribute {1}"
+_NAMED = "<{}> ignoring unexpected attribute {}"
+_UNKNOWN = "Ignoring unknown attribute {1}"
+_UNEXPECTED = {
+    "MonitoringManagement": '<{}> ignoring unexpected attribute "{}"',
+    "Import": 'Ignoring unknown attribute "{1}"',
+    **dict.fromkeys(("Account", "SharedAccessSignature", "Schema", "Column", "Source"), _QUOTED),
+    **dict.fromkeys(("OMIQuery", "Unpivot", "MapName", "MdsdEventSource", "DerivedEvent", "LADQuery"), _BARE),
+    **dict.fromkeys(("Management", "IdentityComponent", "AgentResourceUsage", "Field"), _NAMED),
+    **dict.fromkeys(("Identity", "OboDirectPartitionField"), _UNKNOWN),
+    **dict.fromkeys(("RouteEvent", "EtwProvider", "Event"), "<{}> ignoring unexpected attribute '{}'."),
+}
+"""mdsd's words for an attribute that it does not know; elements that take none say so."""
 
 
 def check(root: etree._Element, report: Report) -> None:
@@ -123,7 +139,7 @@ def check(root: etree._Element, report: Report) -> None:
         if rule.later:
             report.beyond(element, f"<{name}> is accepted, but is not run here: it has no effect")
         if rule.ignored:
-            report.info(element, f"<{name}> is ignored, as mdsd does")
+            report.info(element, f"<{name}> is ignored, as mdsd does", said=_entered(element, name))
         if rule.anything:
             continue
         _attributes(element, rule, report)
@@ -146,11 +162,20 @@ def check(root: etree._Element, report: Report) -> None:
 
 
 def _attributes(element: etree._Element, rule: Rule, report: Report) -> None:
+    name = xmlsafe.local_name(element)
     for key in element.attrib:
         attribute = str(key)
         if attribute in rule.attributes:
             continue
         near = report.problems.nearest(attribute, rule.attributes)
-        message = f"<{xmlsafe.local_name(element)}> has no attribute {attribute}"
+        message = f"<{name}> has no attribute {attribute}"
         cure = f"did you mean {near}?" if near else "remove the attribute"
-        (report.error if rule.strict else report.warning)(element, message, cure)
+        words = _UNEXPECTED.get(name, _ANY if rule.attributes else _NONE)
+        find = report.error if rule.strict else report.warning
+        find(element, message, cure, said=words.format(name, attribute))
+
+
+def _entered(element: etree._Element, name: str) -> str:
+    """What mdsd says of an element that it ignores."""
+    given = ", ".join(f'{key!s}="{value!s}"' for key, value in element.attrib.items())
+    return f"Entered {name} with attribute(s) {given}" if given else f"Entered {name}"

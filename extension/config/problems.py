@@ -29,6 +29,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def holds_secret(text: str) -> bool:
+    """Whether ``text`` looks as if a key, a SAS or a password stood in it."""
+    return _SECRET.search(text[:_SEARCHED]) is not None
+
+
 def shorten(text: str) -> str:
     """``text`` cut to what a message may repeat of an offending value."""
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
@@ -85,7 +90,7 @@ class Problems:
         return len(self._found) + self._more
 
     def _add(self, problem: Problem) -> None:
-        if problem.value and _SECRET.search(problem.value[:_SEARCHED]):
+        if problem.value and holds_secret(problem.value):
             problem = replace(problem, value=_HIDDEN)
         self._failed = self._failed or problem.severity == "error"
         if problem in self._found:

@@ -6,7 +6,7 @@ The engine decides nothing about time or files: it is told the times and answers
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from extension.pipeline import metrics, places, records, sizes
 from extension.pipeline.batches import BATCH_ROWS, Batch, batches
@@ -158,7 +158,8 @@ class Engine:
         return Output(made.batches, [], {**skipped, **made.skipped}, made.dropped)
 
     def _identified(self, record: Record) -> Record:
-        return replace(record, columns=records.with_identity(record.columns, self.plan.identity))
+        columns = records.with_identity(record.columns, self.plan.identity)
+        return Record(columns, record.partition_key, record.row_key, record.twin)
 
     def _rows(self, found: list[Dated], target: Target, base: int, now: float, pipeline: str) -> Output:
         """Keys and times for each record; ``base``: qibase or window start (Unix s)."""

@@ -163,7 +163,9 @@ SAMPLED = [  # changes of the document with a query and a derived event
     ("unknown Unpivot attribute", 'columns="', 'x="1" columns="', "Warning"),
     ("OMI without namespace", ' omiNamespace="root/scx"', "", "Error"),
     ("rate 0", 'sampleRateInSeconds="15"', 'sampleRateInSeconds="0"', "Error"),
-    ("OMI to CentralBond", 'storeType="local"', 'storeType="CentralBond"', "Error"),
+    ("OMI to CentralBond", 'storeType="local"', 'storeType="CentralBond"', "Error Fatal"),
+    ("DerivedEvent to CentralBond", 'isFullName="true"', 'storeType="CentralBond"', "Error Fatal"),
+    ("Unpivot without a column", 'columns="AvailableMemory"', 'columns=" , "', "Error"),
     ("local eventName of a source", 'eventName="q"', 'eventName="s"', "Error"),
     ("Unpivot lacking columns", ' columns="AvailableMemory"', "", "Error"),
     ("MapName lacking name", '<MapName name="AvailableMemory"', "<MapName", "Error"),
@@ -283,3 +285,104 @@ def test_messages_hold_no_secret() -> None:
                 told = rendered(verdict) + "".join(p.render() for p in problems)
                 assert "Zm9v" not in told
                 assert "sig=" not in told.replace("sig=...", "")
+
+
+WORDS = [  # what mdsd itself says: base, what, by what, the messages in their order
+    (BASE, HOST, '<IdentityComponent name="H"/>', ["Empty value for IdentityComponent; hope that's okay"]),
+    (BASE, ' version="1.0"', "", ['Must specify "version" attribute']),
+    (BASE, 'version="1.0"', 'version="2.0"', ["Only config file version 1.0 is supported"]),
+    (BASE, 'eventVersion="2"', 'eventVersion="0"', ["eventVersion, when present, must be a positive integer"]),
+    (BASE, 'eventVersion="2"', 'x="2"', ['<MonitoringManagement> ignoring unexpected attribute "x"']),
+    (BASE, 'account="acct"', 'account="acct" x="1"', ['Ignoring unexpected attribute "x"']),
+    (BASE, 'account="acct"', 'account="ac ct"', ["Account cannot contain spaces; blanks were removed"]),
+    (BASE, "</Accounts>", f"{ACCOUNT}</Accounts>", ["Duplicate creds m ignored"]),
+    (BASE, HOST, HOST + HOST, ["Ignoring duplicate identity column Host"]),
+    (BASE, "<Sources>", "<Sauces/><Sources>", ["<MonitoringManagement> does not define subelement <Sauces>"]),
+    (BASE, "<Sources>", "<Sources x='1'>", ["Expected no attributes"]),
+    (
+        BASE,
+        "</Management>",
+        '<AgentResourceUsage dupeWindowSeconds="5"/></Management>',
+        ["dupeWindowSeconds must be >= 60"],
+    ),
+    (BASE, ROUTE, "<RouteEvent/>", ["<RouteEvent> requires attribute 'eventName'"]),
+    (
+        BASE,
+        ROUTE,
+        '<RouteEvent eventName="E" storeType="CentralBond"/>',
+        ["<RouteEvent> attribute 'storeType' has invalid value 'CentralBond'."],
+    ),
+    (
+        BASE,
+        ROUTE,
+        '<RouteEvent eventName="E" duration="PT1S"/>',
+        ["Minimum supported duration is ten (10) seconds; using minimum"],
+    ),
+    (
+        BASE,
+        ROUTE,
+        '<RouteEvent eventName="E" storeType="JsonBlob"/>',
+        ["Unable to create routing for this event"],
+    ),
+    (BASE, 'EventSource source="s"', 'EventSource source="t"', ['Undefined source "t"']),
+    (
+        WITH_EVENTS,
+        ' partitionKey="p"',
+        "",
+        ["Missing one or more required attributes (columnValue, columnName, partitionKey)"],
+    ),
+    (
+        WITH_EVENTS,
+        'columnName="N" columnValue="V" partitionKey',
+        "partitionKey",
+        ["Missing one or more required attributes (columnValue, columnName, partitionKey)"],
+    ),
+    (
+        WITH_EVENTS,
+        'storeType="local"',
+        'storeType="JsonBlob"',
+        [
+            "Configuration error(s) detected; dropping this OMIQuery.",
+            "DerivedEvent D references undefined source q",
+        ],
+    ),
+    (
+        WITH_EVENTS,
+        'isFullName="true"',
+        'storeType="CentralBond"',
+        [
+            "AddMonikerEventInfo() failed: MdsdEventCfg::AddEventSinkCfgInfoItem(): item param must be valid.",
+            "Configuration error(s) detected; dropping this DerivedEvent.",
+        ],
+    ),
+    (ANNOTATED, 'Annotation name="s"', 'Annotation name="t"', ["Unknown name 't' in EventStreamingAnnotation"]),
+    (
+        ANNOTATED,
+        OBO,
+        "",
+        [
+            "<EventStreamingAnnotation>: OboDirectPartitionField resourceId is missing, when Shoebox V2 EventHubs"
+            " publisher needs one.",
+            "Failed to find event publisher SAS key for item 's'",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("base", "old", "new", "words"), WORDS, ids=[w[3][0][:40] for w in WORDS])
+def test_words_are_those_of_mdsd(base: str, old: str, new: str, words: list[str]) -> None:
+    verdict, _, _ = judged(changed(base, old, new))
+    assert [line.partition(": ")[2] for line in rendered(verdict).splitlines()[1:]] == words
+
+
+def test_words_with_a_secret_are_our_own() -> None:
+    verdict, _, _ = judged(changed(BASE, ROUTE, '<RouteEvent eventName="E" priority="sv=1&amp;sig=abcdef"/>'))
+    assert [m.text for m in verdict] == ["unknown priority, Normal is used"]
+
+
+def test_messages_come_in_the_order_of_their_lines() -> None:
+    text = changed(BASE, ROUTE, '<RouteEvent eventName="E"><Nope/></RouteEvent>')
+    text = text.replace(HOST, '<IdentityComponent name="Host"/>').replace("sp=acluwr", "sp=r")
+    verdict, _, _ = judged(text)
+    lines = [line.partition(" ")[0] for line in rendered(verdict).splitlines()[1:]]
+    assert lines == ["doc.xml(2)", "doc.xml(3)", "doc.xml(5)"]
