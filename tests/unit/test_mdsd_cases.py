@@ -287,6 +287,10 @@ def test_messages_hold_no_secret() -> None:
                 assert "sig=" not in told.replace("sig=...", "")
 
 
+NO_RESOURCE_ID = (
+    "<EventStreamingAnnotation>: OboDirectPartitionField resourceId is missing, "
+    "when Shoebox V2 EventHubs publisher needs one."
+)
 WORDS = [  # what mdsd itself says: base, what, by what, the messages in their order
     (BASE, HOST, '<IdentityComponent name="H"/>', ["Empty value for IdentityComponent; hope that's okay"]),
     (BASE, ' version="1.0"', "", ['Must specify "version" attribute']),
@@ -361,8 +365,7 @@ WORDS = [  # what mdsd itself says: base, what, by what, the messages in their o
         OBO,
         "",
         [
-            "<EventStreamingAnnotation>: OboDirectPartitionField resourceId is missing, when Shoebox V2 EventHubs"
-            " publisher needs one.",
+            NO_RESOURCE_ID,
             "Failed to find event publisher SAS key for item 's'",
         ],
     ),
