@@ -52,6 +52,14 @@ def test_opens_without_the_certificate(agent: tuple[str, str], tmp_path: Path) -
     assert decrypt_hex(seal_for(cert, key)("secret")[0], str(moved)) == "secret"
 
 
+def test_opens_with_a_pkcs12_file(agent: tuple[str, str], tmp_path: Path) -> None:
+    cert, key = agent
+    packed = tmp_path / "k.p12"
+    command = ["openssl", "pkcs12", "-export", "-inkey", key, "-in", cert, "-passout", "pass:", "-out", str(packed)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert decrypt_hex(seal_for(cert, key)("secret")[0], str(packed)) == "secret"
+
+
 def test_what_the_agent_sends_opens(agent: tuple[str, str]) -> None:
     cert, key = agent
     for command in ("cms", "smime"):

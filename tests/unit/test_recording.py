@@ -243,7 +243,8 @@ class TestFiles:
         found.close()
 
     def test_an_unknown_class_is_noted_once_with_its_line(self, tmp_path: Path) -> None:
-        path = write(tmp_path, line(), line(at(1), "SCX_MemoryStatisticalInfo"), line(at(2), "LAB_X"), line(at(3), "LAB_X"))
+        unknown = line(at(1), "SCX_MemoryStatisticalInfo"), line(at(2), "LAB_X"), line(at(3), "LAB_X")
+        path = write(tmp_path, line(), *unknown)
         found = Recording(path)
         assert found.last_us == T0_US + 3_000_000
         near = f"root/scx has no class SCX_MemoryStatisticalInfo; did you mean {MEMORY}?"

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from extension.rows.edm import EdmValue, from_cim
+from extension.rows.edm import EdmValue, Row, from_cim
+from extension.sinks import limits
 
 CASES: list[tuple[str, object, EdmValue]] = [
     ("boolean", True, ("Boolean", True)),
@@ -50,3 +51,8 @@ CASES: list[tuple[str, object, EdmValue]] = [
 @pytest.mark.parametrize(("cim_type", "value", "expected"), CASES)
 def test_type_and_value(cim_type: str, value: object, expected: EdmValue) -> None:
     assert from_cim(cim_type, value) == expected
+
+
+@pytest.mark.parametrize(("cim_type", "value"), [case[:2] for case in CASES])
+def test_a_table_takes_it(cim_type: str, value: object) -> None:
+    assert limits.check_batch("T20261119", [Row("p", "r", {"A": from_cim(cim_type, value)})], max_rows=100) is None
