@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from lxml import etree
 
@@ -108,10 +109,12 @@ class Accounts:
         if table.lower().startswith("file:"):
             del needed["key"]
         kind = "key" if element.tag == "Account" else "sas"
-        for name, value in needed.items():
-            if not value:
+        for number, name in enumerate(name for name, value in needed.items() if not value):
+            text, cure = f"<{element.tag}> needs the attribute {name}", f"give {name} a value"
+            if number:  # mdsd names the first only
+                report.refused(element, text, cure)
+            else:
                 missing = report.fatal if kind == "sas" or name == "moniker" else report.error
-                text, cure = f"<{element.tag}> needs the attribute {name}", f"give {name} a value"
                 missing(element, text, cure, said=_missing(kind, name))
         if not all(needed.values()):
             return
@@ -131,7 +134,7 @@ class Accounts:
             said = f"Cannot make {account.moniker} default; another is already set"
             cure = "set isDefault on one account only"
             self._report.error(account.at, "a second account is the default", cure, said=said)
-            return
+            account = replace(account, default=False)
         self.found[account.moniker] = account
         if account.default:
             self.default = account.moniker
