@@ -126,7 +126,7 @@ class Streams:
                 "give it one <Config .../>",
             )
             return None
-        grammar.check(root, self._report)
+        grammar.check(root, self._report, self._report.at(content))
         return root
 
     def _set(self, name: str, content: etree._Element, config: etree._Element) -> None:

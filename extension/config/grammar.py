@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from extension.config import xmlsafe
+from extension.config.document_model import Place
 from extension.config.document_report import Report
 
 
@@ -130,22 +131,25 @@ _UNEXPECTED = {
 """mdsd's words for an attribute that it does not know; elements that take none say so."""
 
 
-def check(root: etree._Element, report: Report) -> None:
-    """Report every element, attribute and text that the grammar does not have. Depth is bounded by the parser."""
+def check(root: etree._Element, report: Report, at: Place | None = None) -> None:
+    """Report every element, attribute and text that the grammar does not have. Depth is bounded by the parser.
+
+    ``at``: where ``root`` stands, if it was parsed apart from its document.
+    """
     pending = [(root, RULES[xmlsafe.local_name(root)])]
     while pending:
         element, rule = pending.pop()
-        name = xmlsafe.local_name(element)
+        name, place = xmlsafe.local_name(element), at or report.at(element)
         if rule.later:
-            report.beyond(element, f"<{name}> is accepted, but is not run here: it has no effect")
+            report.beyond(place, f"<{name}> is accepted, but is not run here: it has no effect")
         if rule.ignored:
-            report.info(element, f"<{name}> is ignored, as mdsd does", said=_entered(element, name))
+            report.info(place, f"<{name}> is ignored, as mdsd does", said=_entered(element, name))
         if rule.anything:
             continue
-        _attributes(element, rule, report)
+        _attributes(element, rule, report, place)
         texts = [element.text, *(child.tail for child in element)]
         if not rule.text and any(t and t.strip() for t in texts):
-            report.warning(element, f"<{name}> has text, which is ignored", "remove the text")
+            report.warning(place, f"<{name}> has text, which is ignored", "remove the text")
         known: list[tuple[etree._Element, Rule]] = []
         for child in xmlsafe.children(element):
             child_name = xmlsafe.local_name(child)
@@ -154,14 +158,14 @@ def check(root: etree._Element, report: Report) -> None:
                 continue
             near = report.problems.nearest(child_name, rule.children)
             report.error(
-                child,
+                at or child,
                 f"<{name}> does not define subelement <{child_name}>",
                 f"did you mean <{near}>?" if near else "remove the element",
             )
         pending.extend(reversed(known))
 
 
-def _attributes(element: etree._Element, rule: Rule, report: Report) -> None:
+def _attributes(element: etree._Element, rule: Rule, report: Report, place: Place) -> None:
     name = xmlsafe.local_name(element)
     for key in element.attrib:
         attribute = str(key)
@@ -172,7 +176,7 @@ def _attributes(element: etree._Element, rule: Rule, report: Report) -> None:
         cure = f"did you mean {near}?" if near else "remove the attribute"
         words = _UNEXPECTED.get(name, _ANY if rule.attributes else _NONE)
         find = report.error if rule.strict else report.warning
-        find(element, message, cure, said=words.format(name, attribute))
+        find(place, message, cure, said=words.format(name, attribute))
 
 
 def _entered(element: etree._Element, name: str) -> str:

@@ -407,3 +407,12 @@ def test_messages_come_in_the_order_of_their_lines() -> None:
     verdict, _, _ = judged(text)
     lines = [line.partition(" ")[0] for line in rendered(verdict).splitlines()[1:]]
     assert lines == ["doc.xml(2)", "doc.xml(3)", "doc.xml(5)"]
+
+
+def test_what_is_wrong_in_a_config_stands_on_the_line_of_its_content() -> None:
+    config = '<OnBehalf directMode="true"><Content><![CDATA[<Config x="1"/>]]></Content></OnBehalf>'
+    annotation = f'<EventStreamingAnnotation name="E">\n{config}</EventStreamingAnnotation>'
+    text = ANNOTATED.replace("</EventStreamingAnnotations>", f"{annotation}</EventStreamingAnnotations>")
+    verdict, _, _ = judged(text)
+    line = text[: text.index("<Content><![CDATA[")].count("\n") + 1
+    assert [m.render() for m in verdict] == [f'doc.xml({line}) Warning: Ignoring unexpected <Config> attribute "x"']
