@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from extension.pipeline import sizes
@@ -30,19 +30,16 @@ class Batch:
     rows: list[Row]
 
 
-def estimated_size(row: Row) -> int:
-    """mdsd's estimate of a row on the wire, in bytes."""
-    return sizes.estimated(row)[0]
-
-
 def split(
-    moniker: str, table: str, rows: list[Row], max_rows: int, max_bytes: int, size_of: Callable[[Row], int]
+    moniker: str, table: str, rows: list[Row], max_rows: int, max_bytes: int, costs: Iterable[int]
 ) -> list[Batch]:
-    """Batches of one PartitionKey, ``max_rows`` rows and ``max_bytes`` at most (a larger row stands alone)."""
+    """Batches of one PartitionKey, ``max_rows`` rows and ``max_bytes`` at most (a larger row stands alone).
+
+    ``costs``: the bytes of each row.
+    """
     out: list[Batch] = []
     size = 0
-    for row in rows:
-        cost = size_of(row)
+    for row, cost in zip(rows, costs, strict=True):
         last = out[-1] if out else None
         if (
             last is None
@@ -58,6 +55,8 @@ def split(
     return out
 
 
-def batches(moniker: str, table: str, rows: list[Row]) -> list[Batch]:
-    """Table rows as entity group transactions take them."""
-    return split(moniker, table, rows, BATCH_ROWS, BATCH_BYTES, estimated_size)
+def batches(moniker: str, table: str, rows: list[Row], costs: Iterable[int] | None = None) -> list[Batch]:
+    """Table rows as entity group transactions take them; ``costs``: mdsd's estimate of each on the wire, if known."""
+    if costs is None:
+        costs = (sizes.estimated(row)[0] for row in rows)
+    return split(moniker, table, rows, BATCH_ROWS, BATCH_BYTES, costs)

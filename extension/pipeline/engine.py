@@ -165,6 +165,7 @@ class Engine:
         """Keys and times for each record; ``base``: qibase or window start (Unix s)."""
         table = self._tables.name(target, now)
         rows: list[Row] = []
+        costs: list[int] = []
         schema_rows: list[Row] = []
         dropped: dict[tuple[str, str], int] = {}
         skipped: dict[str, int] = {}
@@ -185,13 +186,14 @@ class Engine:
                 columns["RowIndex"] = ("String", index)
             columns["TIMESTAMP"] = stamp
             row = Row(partition_key, row_key, columns)
-            why = sizes.estimated(row)[1]
+            size, why = sizes.estimated(row)
             if why:
                 dropped[table, f"oversize: {why}"] = dropped.get((table, f"oversize: {why}"), 0) + 1
             else:
                 rows.append(row)
+                costs.append(size)
         found_batches = [
-            *batches(target.moniker, table, rows),
+            *batches(target.moniker, table, rows, costs),
             *batches(target.moniker, schemas.TABLE, schema_rows),
         ]
         return Output(found_batches, skipped=skipped, dropped=dropped)
