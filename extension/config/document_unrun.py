@@ -21,7 +21,8 @@ def envelope(section: etree._Element, environ: Mapping[str, str], report: Report
         text, variable = body(field), field.get("envariable")
         sources = [variable is not None, field.get("useComputerName") is not None, bool(text)]
         if variable is not None and variable not in environ:
-            report.warning(field, f"the environment has no variable {variable}: the field is empty")
+            said = f"Variable '{variable}' not found in environment"
+            report.warning(field, f"the environment has no variable {variable}: the field is empty", said=said)
         if sum(sources) > 1:
             report.warning(field, "the field has more than one value, the first one counts", "keep one")
         elif not any(sources):

@@ -162,6 +162,7 @@ def _identity(
                 part.at,
                 f"the environment has no variable {part.variable}: there is no identity column {part.name}",
                 "set the variable for this service",
+                said=f"Variable '{part.variable}' not found in environment; {part.name} not added to identity columns",
             )
 
 

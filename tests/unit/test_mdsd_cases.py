@@ -293,6 +293,12 @@ NO_RESOURCE_ID = (
 )
 WORDS = [  # what mdsd itself says: base, what, by what, the messages in their order
     (BASE, HOST, '<IdentityComponent name="H"/>', ["Empty value for IdentityComponent; hope that's okay"]),
+    (
+        BASE,
+        HOST,
+        '<IdentityComponent name="B" envariable="NOPE"/>',
+        ["Variable 'NOPE' not found in environment; B not added to identity columns"],
+    ),
     (BASE, ' version="1.0"', "", ['Must specify "version" attribute']),
     (BASE, 'version="1.0"', 'version="2.0"', ["Only config file version 1.0 is supported"]),
     (BASE, 'eventVersion="2"', 'eventVersion="0"', ["eventVersion, when present, must be a positive integer"]),
