@@ -21,6 +21,8 @@ CHUNK = 1000
 """Records of a window that are turned into rows at a time: a flood must not fill the memory."""
 PERSIST_S = 300
 """The ends of windows without samples are written so rarely: nothing depends on them."""
+LATE = "late: window closed"
+"""Why a record that a client sent never becomes a row, in the ledger."""
 FUTURE_S = 86400
 """Rows dated further ahead than this would stay for as long; they are refused."""
 
@@ -151,7 +153,7 @@ class Pipelines:
         target = consumer.event.target
         tally.skip(f"{consumer.event.source}: too late for {target.event}", n)
         if consumer.event.lad is None and target.store != "local":
-            self._store.refuse(self._engine.ledger(target, now), "late: window closed", n)
+            self._store.refuse(self._engine.ledger(target, now), LATE, n)
 
     def close(self, now: float, tally: Tally, *, partial: bool = False, grace_s: float = windows.GRACE_S) -> None:
         """Write the rows of windows that have ended (``partial``: the ones in progress too), first stages first."""

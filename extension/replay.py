@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 _HELP = """Run a recording (see lad record) through a document's pipelines on a virtual clock and deliver the rows.
 Queries are asked at their own rates between the recording's first and last time; windows that are still open at the
-end are not written. Exit code: 0 everything was delivered; 1 something could not be delivered or was refused by its
-sink, or document or recording cannot be used; 2 wrong usage."""
+end are not written, and messages dated in windows that are closed are counted only. Exit code: 0 everything was
+delivered; 1 something could not be delivered or was refused by its sink, or document or recording cannot be used; 2
+wrong usage."""
 
 
 class ReplayError(Exception):

@@ -91,6 +91,30 @@ def test_the_windows_still_open_at_the_end_are_not_written(tmp_path: Path) -> No
     assert "UNDELIVERED" in done.stdout
 
 
+def test_a_message_that_comes_too_late_is_counted_and_nothing_is_undelivered(tmp_path: Path) -> None:
+    endpoint = f"file://{tmp_path}/t.db"
+    config = _document(tmp_path, endpoint)
+    route = '<MdsdEvents><MdsdEventSource source="s"><RouteEvent eventName="Raw" duration="PT10S"/></MdsdEventSource>'
+    text = config.read_text().replace("<Events>", '<Sources><Source name="s" dynamic_schema="true"/></Sources><Events>')
+    config.write_text(text.replace("<OMI>", f"{route}</MdsdEvents><OMI>"))
+    columns = [1, ["A", "FT_INT32"], ["T", "FT_TIME"]]
+    events = [(30, columns, [1, [T0 + 30, 0]]), (31, None, [2, [T0 + 2, 0]]), (32, None, [3, [T0 + 31, 0]])]
+    lines = [
+        json.dumps({"t": time_text((T0 + at) * 10**6), "socket": "djson", "message": ["s", at, 1, schema, data]}) + "\n"
+        for at, schema, data in events
+    ]
+    recording = tmp_path / "r.ndjson"
+    recording.write_text("".join([_line(T0, MEMORY, {}), *lines, _line(T0 + 60, MEMORY, {})]))
+    done = _replay("-c", config, "--recording", recording, "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["complete"]
+    (dropped,) = [t["dropped"] for t in summary["tables"].values() if t["dropped"]]
+    assert dropped == {"late: window closed": 1}
+    assert summary["skipped"]["s: too late for Raw"] == 1
+    assert "rows are dated in windows that are closed" in done.stderr
+
+
 def test_what_cannot_be_delivered_is_told_and_exits_1(tmp_path: Path) -> None:
     (tmp_path / "notadb").mkdir()
     endpoint = f"file://{tmp_path}/notadb"
