@@ -142,7 +142,7 @@ def test_a_sink_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
             store.queue([Batch("m", "Rows", [Row("p", "r", {"V": ("Int32", 1)})])], 1.0)
         said: list[str] = []
         delivery = Delivery(
-            Plan(accounts=(_account(endpoint),)), str(tmp_path), lambda _, text: said.append(text), patience_s=0.2
+            Plan(accounts=(_account(endpoint),)), str(tmp_path), lambda _, text: said.append(text), patience_s=3.0
         )
         assert not delivery.drain()
         assert not delivery.drain()  # and at once: it was given up before
