@@ -61,12 +61,16 @@ class LadQuery:
 
 @dataclass(frozen=True)
 class Derived:
-    """One DerivedEvent: every ``duration`` seconds the rows of the local table ``source`` become ``target``."""
+    """One DerivedEvent: every ``duration`` seconds the rows of the local table ``source`` become ``target``.
+
+    ``grain``: the duration as the document writes it, which JSON metrics repeat; "" where none is known.
+    """
 
     source: str
     duration: int
     target: Target
     lad: LadQuery | None = None
+    grain: str = ""
 
 
 @dataclass(frozen=True)
@@ -217,7 +221,7 @@ def _query(value: dict[str, Any]) -> Query:
 
 def _derived(value: dict[str, Any]) -> Derived:
     lad = LadQuery(**value["lad"]) if value["lad"] else None
-    return Derived(value["source"], int(value["duration"]), _target(value["target"]), lad)
+    return Derived(value["source"], int(value["duration"]), _target(value["target"]), lad, value["grain"])
 
 
 def _source(value: dict[str, Any]) -> Source:

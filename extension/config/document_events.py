@@ -297,4 +297,4 @@ class Events:
             return
         kept = self._keep(store, element, source)
         if kept and usable and seconds:
-            self.derived.append(DerivedElement(source, seconds, store, lad, report.at(element)))
+            self.derived.append(DerivedElement(source, seconds, store, lad, report.at(element), given))

@@ -113,13 +113,14 @@ class LadQueryElement:
 
 @dataclass(frozen=True)
 class DerivedElement:
-    """DerivedEvent; ``duration`` in seconds."""
+    """DerivedEvent; ``duration`` in seconds, ``written`` as it stands in the document."""
 
     source: str
     duration: int
     store: Store
     lad: LadQueryElement | None
     at: Place
+    written: str = ""
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ def resolve(
                 LadQuery(d.lad.column_name, d.lad.column_value, d.lad.partition_key, d.lad.instance_id)
                 if d.lad
                 else None,
+                d.written,
             )
             for d in document.derived
             for target in _target(d.store, default)

@@ -23,7 +23,7 @@ class Texts:
         self._plan = plan
         self._tables = tables
         self._resource_id = dict(plan.obo).get("resourceId", "")
-        self._grains = {d.target.event: json_rows.duration(d.duration) for d in plan.derived}
+        self._grains = {d.target.event: d.grain or json_rows.duration(d.duration) for d in plan.derived}
         identity = dict(plan.identity)
         tenant, role, instance = (identity.get(alias, "") for alias in plan.identity_aliases)
         self._dimensions = (tenant, role, instance)

@@ -11,7 +11,7 @@ from extension.config.document_check import rendered
 from extension.config.document_report import Message
 from extension.config.problems import Problems
 from extension.config.resolve import resolve
-from extension.plan import Options, Plan
+from extension.plan import Options, Plan, from_json
 
 NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
 SAS = "sv=2018-03-28&amp;ss=bt&amp;srt=sco&amp;sp=acluwr&amp;se=2031-05-06T07:08:09Z&amp;sig=Zm9v"
@@ -422,3 +422,9 @@ def test_what_is_wrong_in_a_config_stands_on_the_line_of_its_content() -> None:
     verdict, _, _ = judged(text)
     line = text[: text.index("<Content><![CDATA[")].count("\n") + 1
     assert [m.render() for m in verdict] == [f'doc.xml({line}) Warning: Ignoring unexpected <Config> attribute "x"']
+
+
+def test_a_duration_is_kept_as_it_is_written() -> None:
+    _, _, plan = judged(changed(WITH_EVENTS, 'duration="PT1M"', 'duration="PT60S"'))
+    assert plan is not None
+    assert [(d.duration, d.grain) for d in from_json(plan.to_json()).derived] == [(60, "PT60S")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -201,6 +202,9 @@ def test_metrics_go_to_json_blobs_once_unless_asked_otherwise() -> None:
         assert rows[0]["time"] == "2026-11-21T09:18:00.0000000Z"
         assert (rows[0]["timeGrain"], rows[0]["metricName"], rows[0]["average"]) == ("PT1M", "c", 2)
         assert rows[0]["dimensions"] == {"Tenant": "", "Role": "web", "RoleInstance": ""}
+    plan = Plan(obo=OBO, derived=(replace(event, grain="PT60S"),))  # as the document writes it
+    ((_, _, rows),) = _texts(_window(plan, plan.derived[0], samples))
+    assert rows[0]["timeGrain"] == "PT60S"
 
 
 def test_rows_of_a_route_go_to_the_blob_of_their_own_hour() -> None:
