@@ -214,7 +214,9 @@ def test_plan_says_all_that_the_document_says() -> None:
             ),
         ),
         derived=(
-            Derived("q", 60, Target("table", "WADMetricsPT1MP10DV2S", "m", True, True), LadQuery("N", "V", "pk", "")),
+            Derived(
+                "q", 60, Target("table", "WADMetricsPT1MP10DV2S", "m", True, True), LadQuery("N", "V", "pk", ""), "PT1M"
+            ),
         ),
     )
 
