@@ -24,7 +24,7 @@ SOCKETS = ("json", "djson")
 
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)\Z", re.ASCII)
 _DATETIME = re.compile(r"\d{14}\.\d{6}[+-]\d{3}\Z|\d{8}\d{6}\.\d{6}:000\Z", re.ASCII)
-_REAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\Z|NaN\Z|[+-]?Inf(inity)?\Z", re.ASCII)
+_REAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\Z|NaN\Z|[+-]?Inf(inity)?\Z", re.ASCII | re.IGNORECASE)
 _DIGITS = re.compile(r"-?\d{1,20}\Z", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
 _INTEGERS = {
@@ -196,7 +196,7 @@ def _typed(name: str, stated: object, known: CimClass | None) -> tuple[str, bool
             raise ValueError('must be a plain value or {"type": ..., "value": ...}')
         if stated["type"].removesuffix("[]") not in _SCALARS:
             raise ValueError(f"has the unknown type {stated['type'][:40]!a}")
-        return stated["type"], True, _whole(stated["type"], stated["value"])
+        return stated["type"], True, _as_typed(stated["type"], stated["value"])
     if known is None:
         return _natural(stated), False, stated
     if name not in known.types:
@@ -206,10 +206,16 @@ def _typed(name: str, stated: object, known: CimClass | None) -> tuple[str, bool
     return known.types[name], False, stated
 
 
-def _whole(kind: str, value: object) -> object:
-    """The integer of a text of digits: beside its type, as many programs write what is above 2**53."""
-    if kind in _INTEGERS and isinstance(value, str) and _DIGITS.match(value):
+def _as_typed(kind: str, value: object) -> object:
+    """What a text means beside its type: digits are an integer, as many programs write what is above 2**53, and a
+    datetime may be written as ISO 8601."""
+    if not isinstance(value, str):
+        return value
+    if kind in _INTEGERS and _DIGITS.match(value):
         return int(value)
+    if kind == "datetime" and _TIME.match(value):
+        at_us = parse_time(value)
+        return f"{time.strftime('%Y%m%d%H%M%S', time.gmtime(at_us // 1_000_000))}.{at_us % 1_000_000:06d}+000"
     return value
 
 

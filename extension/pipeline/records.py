@@ -27,8 +27,9 @@ class Record:
 
 
 def from_instance(instance: Mapping[str, object], types: Mapping[str, str]) -> dict[str, EdmValue]:
-    """EDM columns of a CIM instance, in its order; ``types``: property -> CIM type."""
-    return {name: from_cim(types.get(name, "string"), value) for name, value in instance.items()}
+    """EDM columns of a CIM instance, in its order, with text as UTF-8 can carry it; ``types``: property -> CIM type."""
+    found = ((name, from_cim(types.get(name, "string"), value)) for name, value in instance.items())
+    return {_text(name): (kind, _text(value) if kind == "String" else value) for name, (kind, value) in found}
 
 
 def keyed(columns: dict[str, EdmValue]) -> Record:

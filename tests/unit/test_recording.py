@@ -90,6 +90,10 @@ class TestLines:
         found = parse_line(line(T0, "X_Y", row).encode())
         assert isinstance(found, Sample)
         assert found.instances == [{"C": 65, "U": 2**64 - 1}]
+        row = {"D": {"type": "datetime", "value": "2026-11-21T10:18:00.5+01:00"}, "R": {"type": "real64", "value": "inf"}}
+        found = parse_line(line(T0, "X_Y", row).encode())
+        assert isinstance(found, Sample)
+        assert found.instances == [{"D": "20261121091800.500000+000", "R": math.inf}]
         with pytest.raises(ValueError, match="U is uint64 and must be an integer from 0"):
             parse_line(line(T0, "X_Y", {"U": {"type": "uint64", "value": "18446744073709551616"}}).encode())
 

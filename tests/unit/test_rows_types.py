@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from extension.pipeline.records import from_instance
 from extension.rows.edm import EdmValue, Row, from_cim
 from extension.sinks import limits
 
@@ -56,3 +57,13 @@ def test_type_and_value(cim_type: str, value: object, expected: EdmValue) -> Non
 @pytest.mark.parametrize(("cim_type", "value"), [case[:2] for case in CASES])
 def test_a_table_takes_it(cim_type: str, value: object) -> None:
     assert limits.check_batch("T20261119", [Row("p", "r", {"A": from_cim(cim_type, value)})], max_rows=100) is None
+
+
+def test_text_of_an_instance_can_be_stored_and_sent() -> None:
+    columns = from_instance({"A\ud800": "x\ud800y", "B": ["\udfff"], "C": "\U0001f600", "D": None}, {"B": "string[]"})
+    assert columns == {
+        "A\ufffd": ("String", "x\ufffdy"),
+        "B": ("String", "\ufffd"),
+        "C": ("String", "\U0001f600"),
+        "D": ("String", "[NULL]"),
+    }
