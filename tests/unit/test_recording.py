@@ -90,7 +90,8 @@ class TestLines:
         found = parse_line(line(T0, "X_Y", row).encode())
         assert isinstance(found, Sample)
         assert found.instances == [{"C": 65, "U": 2**64 - 1}]
-        row = {"D": {"type": "datetime", "value": "2026-11-21T10:18:00.5+01:00"}, "R": {"type": "real64", "value": "inf"}}
+        moment, real = {"type": "datetime", "value": "2026-11-21T10:18:00.5+01:00"}, {"type": "real64", "value": "inf"}
+        row = {"D": moment, "R": real}
         found = parse_line(line(T0, "X_Y", row).encode())
         assert isinstance(found, Sample)
         assert found.instances == [{"D": "20261121091800.500000+000", "R": math.inf}]
