@@ -73,14 +73,9 @@ def fill_disk(_ask: Ask, ring: Ring, instance: Instance) -> None:
     rows = ring.samples[-1].raw if ring.samples else {}
     total = instance["IsAggregate"]
     keys = [key for key in rows if total or key.rpartition("/")[2] == name]
-    span = _summed([one for one in map(ring.span, keys) if one is not None], 7)
-    instance.update(
-        _transfer_rates(
-            ring, span, span.change[disk.READS], span.change[disk.SECTORS_READ], span.change[disk.WRITES],
-            span.change[disk.SECTORS_WRITTEN],
-        )
-    )  # fmt: skip
-    instance.update(disk.average_times(span.change))
+    spans = [span for span in map(ring.span, keys) if span is not None]
+    instance.update(_transfer_rates(ring, spans, disk.READS, disk.SECTORS_READ, disk.WRITES, disk.SECTORS_WRITTEN))
+    instance.update(disk.average_times(disk.summed([[0] * 7, *(span.change for span in spans)])))
     queue = [one.raw[key][disk.IN_FLIGHT] for one in ring.samples for key in keys if key in one.raw]
     instance["AverageDiskQueueLength"] = sum(queue) / len(queue) if queue and not total else 0.0
 
@@ -92,32 +87,25 @@ def fill_file_system(mounts: MountTable) -> Fill:
         name = str(instance["Name"])
         file_systems = mounts.get(ask.tick).file_systems
         devices = {one.device for one in file_systems if instance["IsAggregate"] or one.name == name}
-        span = _summed([one for one in map(ring.span, sorted(devices)) if one is not None], 4)
-        reads, sectors_read, writes, sectors_written = span.change
-        instance.update(_transfer_rates(ring, span, reads, sectors_read, writes, sectors_written))
+        spans = [span for span in map(ring.span, sorted(devices)) if span is not None]
+        instance.update(_transfer_rates(ring, spans, 0, 1, 2, 3))
 
     return fill
 
 
-def _summed(spans: list[Span], width: int) -> Span:
-    """The changes added up over the longest time of them; of none, nothing in one period."""
-    if not spans:
-        return Span([0] * width, 1, 0)
-    change = disk.summed([one.change for one in spans])
-    return Span(change, max(one.periods for one in spans), max(one.milliseconds for one in spans))
-
-
 def _transfer_rates(
-    ring: Ring, span: Span, reads: int, sectors_read: int, writes: int, sectors_written: int
+    ring: Ring, spans: list[Span], reads: int, sectors_read: int, writes: int, sectors_written: int
 ) -> Instance:
-    def rate(delta: int) -> int:
-        return ring.per_second(delta, span.periods)
+    """The rates of a row of counters at these places; of several rows the sum of what each has after rounding."""
+
+    def rate(*places: int, unit: int = 1) -> int:
+        return sum(ring.per_second(sum(one.change[at] for at in places) * unit, one.periods) for one in spans)
 
     return {
-        "BytesPerSecond": rate((sectors_read + sectors_written) * disk.SECTOR),
-        "ReadBytesPerSecond": rate(sectors_read * disk.SECTOR),
-        "WriteBytesPerSecond": rate(sectors_written * disk.SECTOR),
-        "TransfersPerSecond": rate(reads + writes),
+        "BytesPerSecond": rate(sectors_read, sectors_written, unit=disk.SECTOR),
+        "ReadBytesPerSecond": rate(sectors_read, unit=disk.SECTOR),
+        "WriteBytesPerSecond": rate(sectors_written, unit=disk.SECTOR),
+        "TransfersPerSecond": rate(reads, writes),
         "ReadsPerSecond": rate(reads),
         "WritesPerSecond": rate(writes),
     }

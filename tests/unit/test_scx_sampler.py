@@ -140,6 +140,25 @@ def test_disk_rates_times_and_queue(machine: Machine) -> None:
     assert [one(mounted, n, 1.0)["ReadBytesPerSecond"] for n in ("/", "_Total")] == [2048, 2048]
 
 
+def test_the_total_adds_up_what_was_rounded(machine: Machine) -> None:
+    def disks(reads: int) -> None:
+        rows = [f"8 {n} sd{c} {reads} 0 {reads} {reads} 0 0 0 0 0 0 0\n" for n, c in enumerate("ab")]
+        (machine.root / "proc/diskstats").write_text("".join(rows))
+
+    (machine.root / "proc/self/mounts").write_text("/dev/sda / ext4 rw 0 0\n/dev/sdb /b ext4 rw 0 0\n")
+    disks(0)
+    streams = [machine.all(DISK), machine.all(FS)]
+    for stream in streams:
+        stream.prime()
+    machine.now += 60
+    disks(119)
+    for stream in streams:
+        total = one(stream, "_Total", 1.0)
+        # 119 // 60 = 1 twice, not 238 // 60 = 3; 119 * 512 // 60 = 1015 twice, not 2030.9
+        assert (total["ReadsPerSecond"], total["ReadBytesPerSecond"], total["TransfersPerSecond"]) == (2, 2030, 2)
+    assert one(streams[0], "_Total", 1.0)["AverageReadTime"] == 0.001
+
+
 def test_a_late_reader_gets_averages_over_the_longer_time(machine: Machine) -> None:
     stream = machine.all(MEMORY)
     machine.paging(0, 0)
