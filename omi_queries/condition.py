@@ -1,8 +1,9 @@
 """WHERE: a parsed condition is checked against a class once and becomes a predicate over instances.
 
 Semantics as in spec/omi-scx.md 5: strings compare without case, a string literal is converted to the type of the
-other side, a number against a string property is an error (15), ``= NULL`` and ``<> NULL`` test for NULL. An ordering
-or LIKE with NULL is neither true nor false: NOT leaves it so, and an instance is returned only when its condition is
+other side, a number against a string property is an error (15), ``= NULL`` and ``<> NULL`` test for NULL, and LIKE
+with NULL is false unless both sides are. An ordering with NULL, and any comparison of an embedded property (no class
+here has one), is neither true nor false: NOT leaves it so, and an instance is returned only when its condition is
 true. Integers and reals compare by value.
 """
 
@@ -148,6 +149,11 @@ def _nothing(_instance: Instance) -> CimValue:
 def _predicate(symbol: Operator, left: _Operand, right: _Operand) -> Predicate:
     if symbol.op == "isa":
         return _never  # true for embedded instances only
+    checked = _typed_predicate(symbol, left, right)
+    return _never if _nothing in (left.get, right.get) else checked
+
+
+def _typed_predicate(symbol: Operator, left: _Operand, right: _Operand) -> Predicate:
     if left.kind == "null" or right.kind == "null":
         return _null_test(symbol, left, right)
     if "array" in (left.kind, right.kind):
@@ -175,11 +181,11 @@ def _converted(operand: _Operand, other: _Operand) -> _Operand:
     """A string constant as the type of ``other``, where that is another type and the text can be read as one."""
     if operand.get is not None or operand.kind != "string" or other.kind == "string":
         return operand
-    text = str(operand.value).strip()
+    text = str(operand.value)
     value: CimValue = None
     if other.kind == "boolean":
         value = {"true": True, "false": False}.get(text.lower())
-    elif len(text) <= 40 and text.isascii() and "_" not in text:
+    elif len(text) <= 40 and text.isascii() and "_" not in text and not text[-1:].isspace():  # as strtoll and strtod
         try:
             value = int(text) if other.kind == "integer" else float(text)
         except ValueError:
@@ -250,6 +256,6 @@ def _like(left: _Operand, right: _Operand) -> Predicate:
         a, b = text(instance), pattern(instance)
         if isinstance(a, str) and isinstance(b, str):
             return fixed(a) if fixed is not None else compile_like(b)(a)
-        return None
+        return a is None and b is None
 
     return test

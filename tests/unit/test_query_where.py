@@ -61,6 +61,11 @@ def chosen(where: str) -> list[object]:
         ("Name ISA CIM_Thing", []),
         ("NOT Name ISA CIM_Thing", []),
         ("Name.Inner = 'x'", []),
+        ("Name.Inner <> 'x'", []),
+        ("NOT Name.Inner = 'x'", []),
+        ("Name.A::B = NULL", []),
+        ("ReadsPerSecond = ' 5'", ["sda"]),
+        ("ReadsPerSecond = '+5'", ["sda"]),
         ("1 = 1", ["sda", "_Total", "sdb"]),
         ("1 = '2' OR FALSE = 'false'", ["sda", "_Total", "sdb"]),
     ],
@@ -77,6 +82,10 @@ def test_conditions(where: str, names: list[object]) -> None:
         ("ReadsPerSecond=Name", "cannot be compared"),
         ("ReadsPerSecond='many'", "'many' cannot be read as ReadsPerSecond (an integer)"),
         ("ReadsPerSecond='1_0'", "cannot be read as"),
+        ("ReadsPerSecond='5 '", "'5 ' cannot be read as"),
+        ("AverageReadTime='0.5s'", "cannot be read as AverageReadTime (a real)"),
+        ("IsAggregate=' true'", "cannot be read as"),
+        ("ReadsPerSecond.Inner='x'", "cannot be read as"),
         ("IsAggregate='yes'", "cannot be read as IsAggregate (a boolean)"),
         ("PercentBusyTime < NULL", "NULL has no order"),
         ("Nme='x'", "no property 'Nme'; did you mean Name?"),
@@ -288,10 +297,13 @@ def test_texts_of_like_are_bounded(where: str) -> None:
     assert caught.value.position is not None
 
 
-def test_like_with_null_is_neither_true_nor_false() -> None:
+def test_like_with_null_is_false_unless_both_are() -> None:
     stands_for_null = "ElementName LIKE '%'"
     assert chosen(stands_for_null) == []
-    assert chosen(f"NOT {stands_for_null}") == []
+    assert chosen(f"NOT {stands_for_null}") == ["sda", "_Total", "sdb"]
+    assert chosen("ElementName LIKE InstanceID") == ["sda", "_Total", "sdb"]
+    assert chosen("ElementName LIKE NULL") == ["sda", "_Total", "sdb"]
+    assert chosen("Name LIKE ElementName") == []
     assert chosen("'x' LIKE '_'") == ["sda", "_Total", "sdb"]
     assert chosen("Name LIKE Name") == ["sda", "_Total", "sdb"]
 
