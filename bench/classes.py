@@ -1,9 +1,10 @@
 """CPU cost of a query for each class from procfs, against psutil where it has a counterpart, in one run.
 
 Times are CPU (user + system) of this process. Three parts: each class on this machine (aim: at most 0.25 ms for each
-statistical class); 3,000 processes in a generated tree (aim: 30 ms where /proc/PID/stat is enough, 120 ms for
-SELECT *); and what every further disk, interface and mount costs, in generated trees of growing size, as a ratio to
-psutil reading the same tree (aim: at most 0.5) and as a check that it grows linearly.
+statistical class), and new processes of our omicli; 3,000 processes in a generated tree (aim: 30 ms where
+/proc/PID/stat is enough, 120 ms for SELECT *), beside psutil and the mere reading of the files; and what every
+further disk, interface and mount costs, in generated trees of growing size, as a ratio to psutil reading the same
+tree (aim: at most 0.5) and as a check that it grows linearly.
 
     python bench/classes.py [--rounds N] [--processes N]
 """
@@ -106,17 +107,21 @@ def each_class(rounds: int) -> bool:
         reached &= not statistical or ours <= STATISTICAL_AIM_MS
         print(f"{name:42}{ours:9.3f}{OMICLI_MS / ours:8.0f}x{shown:16}{note}")
     print(f"omicli/: how many of these a new process of the original omicli ({OMICLI_MS} ms CPU) is worth")
-    print(f"our omicli, a new process: id {new_process('id'):.0f} ms, noop {new_process('noop'):.0f} ms")
+    queried = ["cql", "root/scx", "SELECT AvailableMemory FROM SCX_MemoryStatisticalInformation"]
+    print(
+        f"our omicli, a new process: noop {new_process('noop'):.0f} ms, id {new_process('id'):.0f} ms, "
+        f"a query {new_process(*queried):.0f} ms"
+    )
     print()
     return reached
 
 
-def new_process(command: str, times: int = 5) -> float:
+def new_process(*command: str, times: int = 5) -> float:
     """CPU milliseconds of a new process of our omicli command, starting Python included."""
     spent: list[float] = []
     for _ in range(times):
         before = os.times()
-        subprocess.run([sys.executable, "-m", "omi_queries.omicli", command], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-m", "omi_queries.omicli", *command], check=True, stdout=subprocess.DEVNULL)
         after = os.times()
         used = after.children_user + after.children_system - before.children_user - before.children_system
         spent.append(1000 * used)
@@ -187,8 +192,27 @@ def many_processes(rounds: int, count: int) -> bool:
             busy = milliseconds(stream(text, str(root)), rounds, between=lambda number: work(root, count, number))
             reached &= busy <= aim
             print(f"  {title:46}{idle:8.1f} {busy:8.1f} ms   aim {aim:.0f}: {verdict(busy, aim)}")
+        psutil.PROCFS_PATH = str(root / "proc")
+        for title, baseline in {
+            "for comparison: the stat files, read only": lambda: read_stat_files(root),
+            "for comparison: psutil, what stat says": lambda: list(psutil.process_iter(["name", "cpu_times"])),
+            "for comparison: psutil, as SCX_UnixProcess": PEERS["SCX_UnixProcess"],
+        }.items():
+            print(f"  {title:46}{milliseconds(baseline, rounds):8.1f}")
+        psutil.PROCFS_PATH = "/proc"
     print()
     return reached
+
+
+def read_stat_files(root: Path) -> None:
+    """The least that a walk in Python can do: what this costs tells how fast the machine is at the moment."""
+    directory = os.open(root / "proc", os.O_RDONLY | os.O_DIRECTORY)
+    for name in os.listdir(directory):
+        if name.isdecimal():
+            descriptor = os.open(name + "/stat", os.O_RDONLY, dir_fd=directory)
+            os.read(descriptor, 1500)
+            os.close(descriptor)
+    os.close(directory)
 
 
 def add_devices(root: Path, count: int) -> None:

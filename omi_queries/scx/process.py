@@ -124,11 +124,8 @@ def process_columns(units: Units) -> dict[str, Column]:
 def process_rates(units: Units) -> dict[str, RateColumn]:
     """How the rates of SCX_UnixProcess are made."""
 
-    def busy(change: Change) -> int:
-        user, system = units.share(change.user, change.milliseconds), units.share(change.system, change.milliseconds)
-        return units.byte(user + system)
-
-    return {"PercentBusyTime": busy}
+    share, byte = units.share, units.byte
+    return {"PercentBusyTime": lambda c: byte(share(c.user, c.milliseconds) + share(c.system, c.milliseconds))}
 
 
 def statistics_columns(units: Units) -> dict[str, Column]:
@@ -203,19 +200,18 @@ class TrueDelta:
             ask.skip(NO_TIME)
             return new, lambda _one: None
         earliest = old.at * self._hz - self._hz
-        now_of, before_of = new.raw, old.raw.get
+        before_of = old.raw.get
 
         def change(one: Process) -> Change | None:
-            handle = one.handle
-            now, before = now_of[handle], before_of(handle)
-            if now == before:
+            now, before = one.numbers, before_of(one.handle)
+            if now is before:  # its stat did not change
                 return IDLE
-            if before is None or before[0] != now[0]:  # another process of the same number
-                if now[0] < earliest:
-                    ask.skip(_NEW)
-                    return None
-                before = (now[0], 0, 0, 0)
-            user, system, faults = now[1] - before[1], now[2] - before[2], now[3] - before[3]
+            user, system, faults = now[p.UTIME], now[p.STIME], now[p.MAJFLT]
+            if before is not None and before[p.STARTTIME] == now[p.STARTTIME]:
+                user, system, faults = user - before[p.UTIME], system - before[p.STIME], faults - before[p.MAJFLT]
+            elif now[p.STARTTIME] < earliest:  # another process of the same number, or one that was hidden
+                ask.skip(_NEW)
+                return None
             if user < 0 or system < 0 or faults < 0:
                 ask.skip(_BACKWARDS)
                 return None

@@ -67,9 +67,8 @@ class Walk(NamedTuple):
     notes: tuple[str, ...]
 
     def counters(self) -> Counters:
-        """(start, user time, system time, major faults) by handle; all but the last in clock ticks."""
-        rows = [(one.handle, one.numbers) for one in self.processes.values()]
-        return Counters(self.at, {h: (n[STARTTIME], n[UTIME], n[STIME], n[MAJFLT]) for h, n in rows})
+        """The numbers of each process's stat by handle."""
+        return Counters(self.at, {handle: one.numbers for handle, one in self.processes.items()})
 
 
 def parse_stat(data: bytes) -> Stat | None:

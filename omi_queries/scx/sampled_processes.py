@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from omi_queries.scx.family import NOTHING, Ask, Counters
 from omi_queries.scx.process import Change
-from omi_queries.scx.processes import Process, ProcessTable, Walk
+from omi_queries.scx.processes import MAJFLT, STARTTIME, STIME, UTIME, Process, ProcessTable, Walk
 from omi_queries.scx.ring import Ring
 from omi_queries.scx.sampled import PERIOD, SIZE
 
@@ -35,9 +35,9 @@ class SampledProcesses:
             now = samples[-1].raw[one.handle]
             for old in samples:
                 before = old.raw.get(one.handle)
-                if before is not None and before[0] == now[0]:
-                    used = [max(0, n - o) for n, o in zip(now, before, strict=True)]
-                    return Change(used[1], used[2], used[3], int((samples[-1].at - old.at) * 1000))
+                if before is not None and before[STARTTIME] == now[STARTTIME]:
+                    user, system, faults = (max(0, now[at] - before[at]) for at in (UTIME, STIME, MAJFLT))
+                    return Change(user, system, faults, int((samples[-1].at - old.at) * 1000))
             return None
 
         return NOTHING, change
