@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from omi_queries import classes
 from omi_queries.mounts import MountTable
 from omi_queries.scx import disk, filesystem, memory, network, processor
+from omi_queries.scx.conf import CONFIG, number, settings
 from omi_queries.scx.family import Family
 from omi_queries.scx.interfaces import Interfaces
 from omi_queries.scx.ring import Ring
@@ -57,7 +58,7 @@ class Families:
         if name == processor.CLASS:
             return self._rated(name, processor.Processor(sources, name), fill_processor)
         if name == processor.RT_CLASS:
-            return self._rated(name, processor.Processor(sources, name), fill_processor, RT_PERIOD, RT_SIZE)
+            return self._rated(name, processor.Processor(sources, name), fill_processor, *self._rt_window())
         if name == memory.CLASS:
             return self._rated(name, memory.Memory(sources, shared.injected.page_size), fill_memory)
         if name == disk.CLASS:
@@ -73,11 +74,28 @@ class Families:
             self._other = OtherFamilies(shared)
         return self._other.make(name)
 
-    def _rated(self, name: str, family: Family, fill: Fill, period: int = PERIOD, size: int = SIZE) -> Family:
+    def _rt_window(self) -> tuple[int, int, tuple[str, ...]]:
+        """Period and size of the RT class's ring, and what is wrong with them in SCX's configuration."""
+        if not self._shared.scx:
+            return RT_PERIOD, RT_SIZE, ()
+        found = settings(self._shared.root, CONFIG)
+        period, first = number(found, "RTCPUProvider_SampleSecs", RT_PERIOD, 1, 3600)
+        size, second = number(found, "RTCPUProvider_SampleSize", RT_SIZE, 2, 60)
+        return period, size, tuple(note for note in (first, second) if note)
+
+    def _rated(
+        self,
+        name: str,
+        family: Family,
+        fill: Fill,
+        period: int = PERIOD,
+        size: int = SIZE,
+        notes: tuple[str, ...] = (),
+    ) -> Family:
         if not self._shared.scx:
             return family
         ring = Ring(period, size, family.counters)
-        return Sampled(classes.get(name), family, fill, self._shared.injected.boottime, ring)
+        return Sampled(classes.get(name), family, fill, self._shared.injected.boottime, ring, notes)
 
     def rings(self) -> list[Ring]:
         """The rings of the sampler, with or without samples yet; none with true deltas."""

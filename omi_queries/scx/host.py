@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from omi_queries.procfs import field_value
+from omi_queries.scx.conf import assignments
 
 Wall = Callable[[], float]
 """Unix time in seconds."""
@@ -32,19 +33,6 @@ def cim_datetime(microseconds: int, offset_minutes: int = 0) -> str:
     seconds, micros = divmod(microseconds, 1_000_000)
     text = time.strftime("%Y%m%d%H%M%S", time.gmtime(seconds + 60 * offset_minutes))
     return f"{text.rjust(14, '0')}.{micros:06d}{offset_minutes:+04d}"
-
-
-def assignments(text: str) -> dict[str, str]:
-    """``KEY=value`` lines, as in os-release(5): quotes taken off, comments and other lines left out."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        key, equals, value = line.strip().partition("=")
-        if equals and key and not key.startswith("#"):
-            value = value.strip()
-            if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-                value = value[1:-1]
-            found[key.strip()] = value.replace('\\"', '"').replace("\\$", "$").replace("\\\\", "\\")
-    return found
 
 
 def release_of(scx: Mapping[str, str], os_release: Mapping[str, str], machine: str, has_dpkg: bool) -> Release:

@@ -1,9 +1,14 @@
-"""Which network interfaces are listed: neither loopback nor virtual, and up at least once (spec/omi-scx.md 8)."""
+"""Which network interfaces are listed: neither loopback nor virtual, and up at least once (spec/omi-scx.md 8).
+
+Where SCX's scxenum.conf says ``enumvif=true``, virtual ones (docker0, bridges, bonds, VLANs) are listed too.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection
+
+from omi_queries.scx.conf import lists_virtual_interfaces
 
 IFF_UP, IFF_LOOPBACK, IFF_RUNNING = 0x1, 0x8, 0x40  # linux/if.h
 
@@ -14,6 +19,7 @@ class Interfaces:
     def __init__(self, root: str) -> None:
         self._net = os.path.join(root, "sys/class/net")
         self._virtual = os.path.join(root, "sys/devices/virtual/net")
+        self._with_virtual = lists_virtual_interfaces(root)
         self._listed: dict[str, bool] = {}  # of the interfaces that are there, where it is settled
 
     def listed(self, present: Collection[str]) -> list[str]:
@@ -26,7 +32,8 @@ class Interfaces:
         known = self._listed.get(name)
         if known is not None:
             return known
-        if name == "lo" or "/" in name or os.path.isdir(os.path.join(self._virtual, name)):
+        virtual = not self._with_virtual and os.path.isdir(os.path.join(self._virtual, name))
+        if name == "lo" or "/" in name or virtual:
             self._listed[name] = False
             return False
         flags = self.flags(name)

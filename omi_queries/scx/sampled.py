@@ -23,13 +23,25 @@ Fill = Callable[[Ask, Ring, Instance], None]
 
 
 class Sampled:
-    """A provider whose rates are its ring's. ``width`` is that of the provider's rows."""
+    """A provider whose rates are its ring's.
 
-    def __init__(self, cim_class: CimClass, family: Family, fill: Fill, clock: Callable[[], float], ring: Ring) -> None:
+    ``width`` is that of the provider's rows; ``notes`` are counted with each answer.
+    """
+
+    def __init__(
+        self,
+        cim_class: CimClass,
+        family: Family,
+        fill: Fill,
+        clock: Callable[[], float],
+        ring: Ring,
+        notes: tuple[str, ...] = (),
+    ) -> None:
         self.width = family.width
         self.ring = ring
         self._family = family
         self._fill = fill
+        self._notes = notes
         self._clock = clock
         self._rates = rates_of(cim_class)
         self._template = template(cim_class)
@@ -41,6 +53,8 @@ class Sampled:
 
     def sample(self, ask: Ask) -> tuple[Counters, list[Instance]]:
         self.ring.sample(self._clock())
+        for note in self._notes:
+            ask.skip(note)
         _, plain = self._family.sample(ask._replace(old=None, needs=ask.needs - self._rates))
         found: list[Instance] = []
         for one in plain:

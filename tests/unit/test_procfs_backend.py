@@ -546,6 +546,20 @@ def test_an_interface_that_appears_or_comes_up_is_picked_up(vm: Machine) -> None
     assert [one["InstanceID"] for one in stream.read(3.0).instances] == ["eth0", "eth1"]
 
 
+def test_virtual_interfaces_are_listed_where_scx_was_told_so(vm: Machine) -> None:
+    conf = vm.root / "etc/opt/microsoft/scx/conf/scxenum.conf"
+    conf.parent.mkdir(parents=True)
+    for content, names in [
+        ("# enumvif=true\n", ["eth0"]),
+        ("enumvif=false\n", ["eth0"]),
+        ("enumvif = True\n", ["eth0", "docker0", "veth4f2a1b"]),
+    ]:
+        conf.write_text(content)
+        vm.backend = vm.new_backend()
+        for class_name, key in ((ETHERNET, "InstanceID"), ("SCX_LANEndpoint", "Name")):
+            assert [one[key] for one in vm.open(f"SELECT {key} FROM {class_name}").read(1.0).instances] == names
+
+
 def test_counters_near_the_end_of_their_range_stay_exact(vm: Machine) -> None:
     big = 2**64 - 1
     vm.edit("proc/net/dev", lambda text: text.replace("100000 1000 1 ", f"{big} 1000 1 "))

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from omi_queries import VERSION
 from omi_queries.backends.procfs import ProcfsBackend
 from omi_queries.scx.agent import install_date, machine_type, physical_processors
+from omi_queries.scx.conf import assignments, number
 from omi_queries.scx.endpoints import enabled_state
-from omi_queries.scx.host import Host, assignments, cim_datetime, release_of
+from omi_queries.scx.host import Host, cim_datetime, release_of
 from omi_queries.scx.ipv4 import NONE, Address, by_ioctl, from_tables
 from omi_queries.scx.operating_system import limits, memory_values
 from omi_queries.scx.utmp import Logins, parse_utmp
@@ -218,3 +219,17 @@ def test_what_answers_says_that_it_is_an_emulation() -> None:
 def test_version_is_that_of_the_package() -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert f'\nversion = "{VERSION}"\n' in text
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "wrong"),
+    [("", 10, False), ("5", 5, False), ("0", 10, True), ("3601", 10, True), ("-5", 10, True), ("x" * 99, 10, True),
+     ("9" * 5000, 10, True), ("\u0665", 10, True)],
+)  # fmt: skip
+def test_numbers_of_a_configuration_file(text: str, value: int, wrong: bool) -> None:
+    found, note = number({"Secs": text}, "Secs", 10, 1, 3600)
+    assert (found, bool(note)) == (value, wrong)
+    if wrong:
+        assert "scxconfig.conf: Secs=" in note
+        assert "a number from 1 to 3600, 10 is taken" in note
+        assert len(note) < 200

@@ -113,6 +113,33 @@ def test_rt_class_looks_at_the_last_ten_seconds(machine: Machine) -> None:
     assert machine.backend.next_sample_due() == 5040.0
 
 
+def test_rt_window_is_that_of_the_configuration(machine: Machine) -> None:
+    conf = machine.root / "etc/opt/microsoft/scx/conf/scxconfig.conf"
+    conf.parent.mkdir(parents=True, exist_ok=True)
+    conf.write_text("# tuned\nRTCPUProvider_SampleSecs=5\nRTCPUProvider_SampleSize = 3\n")
+    machine.backend = machine.new_backend()
+    stream = machine.all(RT)
+    machine.cpu(0, 0)
+    stream.prime()
+    seen = []
+    for user, idle in ((10, 0), (10, 10), (10, 20)):
+        machine.now += 5
+        machine.cpu(user, idle)
+        seen.append(one(stream, "0", machine.now)["PercentUserTime"])
+    assert seen == [100, 50, 0]
+    assert not stream.read(machine.now).skipped
+    conf.write_text("RTCPUProvider_SampleSecs=soon\nRTCPUProvider_SampleSize=1\n")
+    machine.backend = machine.new_backend()
+    stream = machine.all(RT)
+    stream.prime()
+    notes = list(stream.read(1.0).skipped)
+    assert [note.partition(": ")[2].partition(" ")[0] for note in notes] == [
+        "RTCPUProvider_SampleSecs=soon",
+        "RTCPUProvider_SampleSize=1",
+    ]
+    assert machine.backend.next_sample_due() == machine.now + 10
+
+
 def test_memory_rates_are_kib_and_divided_twice_and_the_cache_is_never_seen(machine: Machine) -> None:
     stream = machine.all(MEMORY)
     machine.paging(0, 0)
