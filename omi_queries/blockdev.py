@@ -79,8 +79,7 @@ class BlockDevices:
         stem = name.rstrip("0123456789")
         if stem[-1:] == "p" and stem[-2:-1].isdigit():  # nvme0n1p1, mmcblk0p2, md0p1: disks that end in a digit
             return stem[:-1]
-        partition = stem != name and stem[:2] in ("sd", "hd", "vd", "xv") and stem in self._known
-        return stem if partition else name
+        return stem if stem[-1:].isalpha() and stem in self._known else name  # sda1, xvdb2, dasda1
 
     def _mapper_name(self, name: str) -> str:
         """dm-N of mapper/X or VG/LV, by the names that the device-mapper tables have."""

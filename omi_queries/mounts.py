@@ -1,8 +1,8 @@
 """The mount table: which file systems and disks the statistics are about.
 
 Selection as in spec/omi-scx.md 8: loop devices, sources without a slash, and a fixed list of types are left out. In
-addition remote file systems are left out whatever their type is (``host:/path``, ``//host/share``), because asking
-one whose server is gone blocks without end.
+addition remote file systems are left out whatever their type is (``host:/path``, ``remote:path``, ``//host/share``),
+because asking one whose server is gone blocks without end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MAX_OFFLINE = 256  # remembered disks or file systems that are gone
 
 
 class Mount(NamedTuple):
-    """One line: source, mount point (octal escapes decoded, raw bytes), type."""
+    """One line: source, mount point, type; raw bytes with octal escapes decoded."""
 
     device: bytes
     point: bytes
@@ -38,7 +38,7 @@ class FileSystem(NamedTuple):
 
     ``name`` is the mount point as text, ``path`` where it is reached below the root, ``device`` the kernel name of
     its device ("" if none), ``key`` the same for all mounts of one device, ``online`` False once it was unmounted,
-    ``fstype`` its type in lower case.
+    ``fstype`` its type as in the mount table.
     """
 
     name: str
@@ -83,7 +83,7 @@ def select_mounts(data: bytes) -> tuple[list[Mount], list[str]]:
         if len(fields) < 4:
             notes.append(f"mount table: line {shown(line)[:60]!a} is unreadable")
             continue
-        mount = Mount(unescape(fields[0]), unescape(fields[1]), fields[2].lower())
+        mount = Mount(*map(unescape, fields[:3]))
         if _counts(mount, fields[3]):
             chosen[mount.point] = mount
         else:  # what it covers cannot be seen any more
@@ -92,10 +92,10 @@ def select_mounts(data: bytes) -> tuple[list[Mount], list[str]]:
 
 
 def _counts(mount: Mount, options: bytes) -> bool:
-    device, fstype = mount.device, mount.fstype
+    device, fstype = mount.device, mount.fstype.lower()
     if b"/" not in device or device.startswith((b"/dev/loop", b"//")) or b"loop=" in options:
         return False
-    if device == b"/dev/fuse" or (device[:1] != b"/" and b":/" in device):
+    if device == b"/dev/fuse" or (device[:1] != b"/" and b":" in device):
         return False
     return not (fstype in _IGNORED or fstype.startswith(b"nfs") or b"gvfs" in fstype)
 
@@ -178,8 +178,8 @@ class MountTable:
         number = self._device_number(mount.point) if source == "/dev/root" else ""
         device = devices.kernel_name(source, number)
         path = self._sources.path(os.fsdecode(mount.point))
-        fstype = shown(mount.fstype)
-        return FileSystem(shown(mount.point), path, device, device or source, fstype=fstype)
+        name = mount.point.decode("utf-8", "backslashreplace")  # in full: two may differ in their ends only
+        return FileSystem(name, path, device, device or source, fstype=shown(mount.fstype))
 
     def _device_number(self, point: bytes) -> str:
         """major:minor of the file system at ``point`` (proc(5): mountinfo fields 3 and 5)."""

@@ -117,11 +117,11 @@ class FileSystems:
             row = new.raw.get(one.device)
             change = deltas(ask.old, one.device, row) if row is not None else None
             if row is None:
-                ask.skip(f"file system {one.name}: its device is not in /proc/diskstats")
+                ask.skip(f"file system {one.name[:200]}: its device is not in /proc/diskstats")
             elif change is None:
-                ask.skip(f"file system {one.name}: new, rates are not known yet")
+                ask.skip(f"file system {one.name[:200]}: new, rates are not known yet")
             elif min(change) < 0:
-                ask.skip(f"file system {one.name}: counter went backwards")
+                ask.skip(f"file system {one.name[:200]}: counter went backwards")
             else:
                 changes[one.device] = change
         return changes

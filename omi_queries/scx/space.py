@@ -41,4 +41,4 @@ class Space:
             return self._statvfs(one.path)
         except (OSError, ValueError) as error:
             text = error.strerror if isinstance(error, OSError) else None
-            return f"file system {one.name}: statvfs: {text or error}"
+            return f"file system {one.name[:200]}: statvfs: {text or error}"

@@ -125,7 +125,7 @@ class Volumes:
         return NOTHING, found
 
     def _instance(self, one: FileSystem, size: os.statvfs_result | None, system: str) -> Instance:
-        plain = one.fstype in _PLAIN
+        plain = one.fstype.lower() in _PLAIN
         instance = dict(self._template)
         instance["Name"] = instance["Root"] = one.name
         instance["CSName"] = system

@@ -445,11 +445,20 @@ def test_statvfs_is_not_asked_when_no_space_is_wanted(vm: Machine) -> None:
 
 
 def test_names_that_are_not_utf8_and_very_long_ones(vm: Machine) -> None:
-    long = b"/" + b"d" * 4000
-    vm.write("proc/self/mounts", b"/dev/sda1 /caf\xe9 ext4 rw 0 0\n/dev/sda2 " + long + b" ext4 rw 0 0\n")
-    names = [one["Name"] for one in vm.open(f"SELECT Name FROM {FS}").read(1.0).instances]
-    assert names == ["/caf\\xe9", "/" + "d" * 254, "_Total"]
+    lines = [b"/dev/sda1 /caf\xe9 ext4 rw 0 0"]
+    lines += [b"/dev/sda%d /" % n + b"d" * 4000 + b"%d ext4 rw 0 0" % n for n in (2, 3)]  # they differ in their ends
+    vm.write("proc/self/mounts", b"\n".join(lines) + b"\n")
+    reading = vm.open(f"SELECT Name,FreeMegabytes FROM {FS}").read(1.0)
+    names = [one["Name"] for one in reading.instances]
+    assert names == ["/caf\\xe9", "/" + "d" * 4000 + "2", "/" + "d" * 4000 + "3", "_Total"]
     json.dumps(names).encode()
+    assert max(map(len, reading.skipped)) < 300
+
+
+def test_the_type_of_a_file_system_is_as_in_the_mount_table(vm: Machine) -> None:
+    vm.write("proc/self/mounts", "/dev/sda1 / EXT4 rw 0 0\n/dev/sda2 /f fuse.Odd\\040FS rw 0 0\n")
+    found = vm.open("SELECT FileSystemType,PersistenceType FROM SCX_FileSystem").read(1.0).instances
+    assert [tuple(one.values()) for one in found] == [("EXT4", 2), ("fuse.Odd FS", 0)]
 
 
 @pytest.mark.parametrize(
@@ -486,10 +495,15 @@ def test_a_volume_over_two_disks_lists_both_and_a_loop_of_slaves_ends(vm: Machin
 
 @pytest.mark.parametrize(
     ("device", "disk"),
-    [("/dev/sda2", "sda"), ("/dev/nvme1n1p1", "nvme1n1"), ("/dev/nvme0n1", "nvme0n1"), ("/dev/dm-0", "dm-0")],
-)
+    [
+        ("/dev/sda2", "sda"), ("/dev/nvme1n1p1", "nvme1n1"), ("/dev/nvme0n1", "nvme0n1"), ("/dev/dm-0", "dm-0"),
+        ("/dev/dasda1", "dasda"), ("/dev/xvda1", "xvda1"),
+    ],
+)  # fmt: skip
 def test_without_sys_names_decide(vm: Machine, device: str, disk: str) -> None:
     shutil.rmtree(vm.root / "sys")
+    rows = (f" 94 0 {name} 1 2 3 4 5 6 7 8 9 10 11\n" for name in ("dasda", "dasda1", "xvda1"))
+    vm.edit("proc/diskstats", lambda text: text + "".join(rows))
     vm.write("proc/self/mounts", f"{device} / ext4 rw 0 0\n")
     assert [one["Name"] for one in vm.open(f"SELECT Name FROM {DISK}").read(1.0).instances] == [disk, "_Total"]
 

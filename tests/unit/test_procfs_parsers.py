@@ -133,6 +133,7 @@ def test_what_the_kernel_escapes_comes_back(point: bytes) -> None:
         b"filer:/vol /mnt nfs rw 0 0",
         b"filer:/vol /mnt nfs4 rw 0 0",
         b"filer:/vol /mnt fuse.glusterfs rw 0 0",
+        b"drive:photos/2024 /mnt fuse.rclone rw 0 0",
         b"//server/share /mnt cifs rw 0 0",
         b"//server/share /mnt smb3 rw 0 0",
         b"/dev/sr0 /cdrom ISO9660 ro 0 0",
