@@ -182,18 +182,19 @@ class ProcessTable:
         directory = files.begin()
         found: dict[str, Process] = {}
         earlier = self._last.processes
-        unreadable = 0
+        unreadable = refused = 0
         for handle in sorted(filter(str.isdecimal, os.listdir(directory)), key=int):
             try:
                 descriptor = os.open(handle + "/stat", _OPEN, dir_fd=directory)
-            except OSError:
+                try:
+                    data = os.read(descriptor, _STAT_SIZE)
+                finally:
+                    os.close(descriptor)
+            except (FileNotFoundError, ProcessLookupError):
                 continue  # it ended since the folder was listed
-            try:
-                data = os.read(descriptor, _STAT_SIZE)
-            except OSError:
+            except OSError:  # another user's where /proc is mounted with hidepid
+                refused += 1
                 continue
-            finally:
-                os.close(descriptor)
             known = earlier.get(handle)
             if known is not None and known.raw == data:  # most processes do nothing, most of the time
                 found[handle] = known
@@ -203,8 +204,11 @@ class ProcessTable:
                 unreadable += 1
             else:
                 found[handle] = Process(handle, data, parsed, files)
-        notes = (f"/proc: stat of {unreadable} processes is unreadable",) if unreadable else ()
-        return Walk(at, found, notes)
+        notes = (
+            f"/proc: stat of {unreadable} processes is unreadable" if unreadable else "",
+            f"/proc: stat of {refused} processes may not be read" if refused else "",
+        )
+        return Walk(at, found, tuple(filter(None, notes)))
 
     def close(self) -> None:
         self._files.close()

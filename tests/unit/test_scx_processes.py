@@ -66,6 +66,16 @@ def test_unreadable_processes_are_counted(root: Path) -> None:
     assert reading.skipped == {"/proc: stat of 2 processes is unreadable": 1}
 
 
+def test_processes_that_may_not_be_read_are_counted(root: Path) -> None:
+    for pid in ("4000", "4001"):
+        (root / "proc" / pid).mkdir()
+        (root / "proc" / pid / "stat").symlink_to("stat")  # any refusal; root would be let past a mode
+    (root / "proc" / "4002").mkdir()  # one that ends meanwhile is none of them
+    reading = ask(root, "SELECT Handle FROM SCX_UnixProcess")
+    assert reading.instances
+    assert dict(reading.skipped) == {"/proc: stat of 2 processes may not be read": 1}
+
+
 def test_without_proc_there_is_nothing_and_a_reason(tmp_path: Path) -> None:
     reading = ask(tmp_path, "SELECT Handle FROM SCX_UnixProcess")
     assert reading.instances == []
