@@ -46,6 +46,7 @@ def _average(milliseconds: int, count: int) -> float:
     return milliseconds / count / 1000.0 if count else 0.0
 
 
+TRANSFER_RATES = frozenset(transfer_rates(0, 0, 0, 0, 1.0))
 _IDLE: Instance = {**transfer_rates(0, 0, 0, 0, 1.0), **average_times([0] * 7)}
 
 

@@ -13,7 +13,7 @@ NAME = "Memory"
 CACHE = "PercentUsedByCache"
 _KIB = 1024
 _MIB_IN_KIB = 1024
-_PAGES = frozenset(["PagesPerSec", "PagesReadPerSec", "PagesWrittenPerSec"])
+PAGES = frozenset(["PagesPerSec", "PagesReadPerSec", "PagesWrittenPerSec"])
 _FROM_MEMINFO = frozenset(
     [
         "AvailableMemory", "PercentAvailableMemory", "UsedMemory", "PercentUsedMemory", "PercentUsedByCache",
@@ -71,11 +71,11 @@ class Memory:
         self._last: tuple[bytes, dict[str, CimValue]] = (b"", {})
 
     def counters(self) -> Counters:
-        return self._counters(None, _PAGES)[0]
+        return self._counters(None, PAGES)[0]
 
     def _counters(self, tick: float | None, needs: frozenset[str]) -> tuple[Counters, tuple[str, ...]]:
         """pgpgin and pgpgout (KiB read from and written to block devices since boot), if they are needed."""
-        if needs.isdisjoint(_PAGES):
+        if needs.isdisjoint(PAGES):
             return Counters(0.0, {}), ()
         at, data, notes = self._vmstat.get(tick)
         raw: dict[str, tuple[int]] = {}
@@ -94,7 +94,7 @@ class Memory:
         instance = dict(self._template)
         if not ask.needs.isdisjoint(_FROM_MEMINFO):
             self._set_memory(ask, instance)
-        if not ask.needs.isdisjoint(_PAGES):
+        if not ask.needs.isdisjoint(PAGES):
             for note in notes:
                 ask.skip(note)
             self._set_pages(ask, new, instance)
@@ -114,7 +114,7 @@ class Memory:
     def _set_pages(self, ask: Ask, new: Counters, instance: Instance) -> None:
         """PagesPerSec is the sum of the two rounded rates, as the original adds up what it has rounded."""
         read = written = None
-        seconds = elapsed(ask, new, _PAGES)
+        seconds = elapsed(ask, new, PAGES)
         if seconds > 0.0:
             read = self._pages(ask, new.raw, "pgpgin", seconds)
             written = self._pages(ask, new.raw, "pgpgout", seconds)

@@ -70,23 +70,27 @@ def fill_processor(_ask: Ask, ring: Ring, instance: Instance) -> None:
     instance.update(processor.percentages(span.change if span else [0] * 7))
 
 
-def fill_memory(_ask: Ask, ring: Ring, instance: Instance) -> None:
+def fill_memory(ask: Ask, ring: Ring, instance: Instance) -> None:
     """KiB per second where pages are meant, and no page cache."""
     rates = []
     for key in ("pgpgin", "pgpgout"):
         span = ring.span(key)
         rates.append(ring.per_second(span.change[0], span.periods) if span else 0)
+        if key not in ring.samples[-1].raw and not ask.needs.isdisjoint(memory.PAGES):
+            ask.skip(f"/proc/vmstat: {key} is missing or unreadable, its rate is shown as 0")
     instance["PagesReadPerSec"], instance["PagesWrittenPerSec"] = rates
     instance["PagesPerSec"] = sum(rates)
     instance[memory.CACHE] = 0
 
 
-def fill_disk(_ask: Ask, ring: Ring, instance: Instance) -> None:
+def fill_disk(ask: Ask, ring: Ring, instance: Instance) -> None:
     """Rates and times of a disk, or of all; the queue is the mean of what was in flight at the samples."""
     name = str(instance["Name"])
-    rows = ring.samples[-1].raw if ring.samples else {}
+    rows = ring.samples[-1].raw
     total = instance["IsAggregate"]
     keys = [key for key in rows if total or key.rpartition("/")[2] == name]
+    if not keys and not total:
+        _unsampled(ask, f"disk {name}")
     spans = [span for span in map(ring.span, keys) if span is not None]
     instance.update(_transfer_rates(ring, spans, disk.READS, disk.SECTORS_READ, disk.WRITES, disk.SECTORS_WRITTEN))
     instance.update(disk.average_times(disk.summed([[0] * 7, *(span.change for span in spans)])))
@@ -100,11 +104,19 @@ def fill_file_system(mounts: MountTable) -> Fill:
     def fill(ask: Ask, ring: Ring, instance: Instance) -> None:
         name = str(instance["Name"])
         file_systems = mounts.get(ask.tick).file_systems
-        devices = {one.device for one in file_systems if instance["IsAggregate"] or one.name == name}
+        total = instance["IsAggregate"]
+        devices = {one.device for one in file_systems if total or one.name == name}
+        if not total and devices.isdisjoint(ring.samples[-1].raw):
+            _unsampled(ask, f"file system {name[:200]}")
         spans = [span for span in map(ring.span, sorted(devices)) if span is not None]
         instance.update(_transfer_rates(ring, spans, 0, 1, 2, 3))
 
     return fill
+
+
+def _unsampled(ask: Ask, what: str) -> None:
+    if not ask.needs.isdisjoint(disk.TRANSFER_RATES):
+        ask.skip(f"{what}: not in the sampler's last reading of /proc/diskstats, its rates are shown as 0")
 
 
 def _transfer_rates(

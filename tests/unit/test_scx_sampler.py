@@ -186,6 +186,23 @@ def test_the_total_adds_up_what_was_rounded(machine: Machine) -> None:
     assert one(streams[0], "_Total", 1.0)["AverageReadTime"] == 0.001
 
 
+def test_what_the_sampler_cannot_see_is_zero_and_named(machine: Machine) -> None:
+    (machine.root / "proc/vmstat").write_text("pgpgout 5\n")
+    (machine.root / "proc/diskstats").write_text("8 0 sda 1 0 1 1 0 0 0 0 0 0 0\n")
+    (machine.root / "sys/block/sdz").mkdir()
+    (machine.root / "proc/self/mounts").write_text("/dev/sda / ext4 rw 0 0\n/dev/sdz /z ext4 rw 0 0\n")
+    reading = machine.all(MEMORY).read(1.0)
+    assert reading.instances[0]["PagesReadPerSec"] == 0
+    assert list(reading.skipped) == ["/proc/vmstat: pgpgin is missing or unreadable, its rate is shown as 0"]
+    reading = machine.all(FS).read(1.0)
+    assert [one["ReadsPerSecond"] for one in reading.instances] == [0, 0, 0]
+    assert [reason.partition(",")[0] for reason in reading.skipped] == [
+        "file system /z: not in the sampler's last reading of /proc/diskstats"
+    ]
+    for query in (f"SELECT AvailableMemory FROM {MEMORY}", f"SELECT Name,FreeMegabytes FROM {FS}"):
+        assert not machine.backend.open("root/scx", query).read(1.0).skipped
+
+
 def test_a_late_reader_gets_averages_over_the_longer_time(machine: Machine) -> None:
     stream = machine.all(MEMORY)
     machine.paging(0, 0)
