@@ -247,6 +247,8 @@ class _Parser:
             token = self._tokens[self._next]
             if token.kind == "end":
                 break
+            if token.kind == "string" and self._text[token.at - 1] in "'\"":
+                raise _error("a quote inside a string is written with a backslash", token.at)
             self._take("and", "or", wanted="AND, OR or the end of the query")
             self._reduce(pending, _BINDING[token.kind])
             pending.append(token)

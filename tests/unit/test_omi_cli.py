@@ -93,10 +93,19 @@ def test_an_error_names_the_result_of_omi(
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["SELECT Nme FROM SCX_MemoryStatisticalInformation"], "did you mean Name?"),
-        (["SELECT * FROM SCX_Memory"], "did you mean SCX_MemoryStatisticalInformation?"),
+        (
+            ["SELECT Nme FROM SCX_MemoryStatisticalInformation"],
+            "did you mean Name? (at character 8); MI_RESULT_INVALID_QUERY (15)",
+        ),
+        (
+            ["SELECT * FROM SCX_Memory"],
+            "did you mean SCX_MemoryStatisticalInformation? (at character 15); MI_RESULT_INVALID_CLASS (5)",
+        ),
         (["--namespace", "root/cimv2", f"SELECT * FROM {CPU}"], "unknown namespace 'root/cimv2'"),
+        (["--namespace", "root/cimv2", f"SELECT * FROM {CPU}"], "MI_RESULT_INVALID_NAMESPACE (3)"),
+        (["SELECT Name FROM SCX_LogFile"], "MI_RESULT_NOT_SUPPORTED (7)"),
         (["SELEC Name"], "SELECT expected"),
+        (["SELECT * FROM SCX_Agent WHERE Name='it''s'"], "is written with a backslash (at character 40)"),
         (["--root", "/nonexistent\n", f"SELECT * FROM {CPU}"], "--root must name a folder"),
     ],
 )
