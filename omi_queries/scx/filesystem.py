@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from operator import itemgetter
+from typing import NamedTuple
 
 from omi_queries import classes
 from omi_queries.mounts import FileSystem, Layout, MountTable
 from omi_queries.procfs import Row
 from omi_queries.scx.disk import READS, SECTORS_READ, SECTORS_WRITTEN, WRITES, summed, transfer_rates
-from omi_queries.scx.family import Ask, Counters, deltas, elapsed, percent, rates_of, template
+from omi_queries.scx.family import Ask, Counters, elapsed, percent, rates_of, template
 from omi_queries.scx.space import Space
 from omi_queries.sources import Sources
 from omi_queries.types import CimValue, Instance
@@ -18,7 +20,9 @@ CLASS = "SCX_FileSystemStatisticalInformation"
 TOTAL = "_Total"
 _MIB = 1 << 20
 _MAX_KNOWN = 4096
+_STILL = [0, 0, 0, 0]
 _IDLE = transfer_rates(0, 0, 0, 0, 1.0)
+_pick = itemgetter(READS, SECTORS_READ, WRITES, SECTORS_WRITTEN)
 _SPACE = frozenset(
     ["FreeMegabytes", "UsedMegabytes", "PercentFreeSpace", "PercentUsedSpace", "PercentFreeInodes", "PercentUsedInodes"]
 )
@@ -51,6 +55,15 @@ def inode_values(found: os.statvfs_result) -> dict[str, CimValue]:
     }
 
 
+class _Known(NamedTuple):
+    """An answer of statvfs and what was made of it: MiB free and used, and the properties."""
+
+    found: os.statvfs_result
+    free: int
+    used: int
+    values: dict[str, CimValue]
+
+
 class FileSystems:
     """An instance per mount point and "_Total", which counts each device once."""
 
@@ -63,7 +76,7 @@ class FileSystems:
         cim_class = classes.get(CLASS)
         self._rates = rates_of(cim_class)
         self._template = template(cim_class)
-        self._values: dict[str, tuple[os.statvfs_result, dict[str, CimValue]]] = {}
+        self._known: dict[str, _Known] = {}
 
     def counters(self) -> Counters:
         return self._counters(self._mounts.get(None), None)
@@ -74,7 +87,7 @@ class FileSystems:
         for one in layout.file_systems:
             row = table.rows.get(one.device)
             if row is not None:
-                rows[one.device] = (row[READS], row[SECTORS_READ], row[WRITES], row[SECTORS_WRITTEN])
+                rows[one.device] = _pick(row)
         return Counters(at, rows)
 
     def sample(self, ask: Ask) -> tuple[Counters, list[Instance]]:
@@ -94,7 +107,7 @@ class FileSystems:
             self._set_rates(instance, changes.get(one.device), seconds)
             space = spaces.get(one.path)
             if space is not None:
-                instance.update(self._space_values(one.path, space))
+                instance.update(self._space_values(one.path, space).values)
             found.append(instance)
         if total and (layout.file_systems or not layout.notes):
             found.append(self._total(layout, changes, spaces, seconds))
@@ -107,23 +120,27 @@ class FileSystems:
             return changes
         for note in self._source.get(ask.tick).table.notes:
             ask.skip(note)
-        if elapsed(ask, new, self._rates) <= 0.0:
+        if elapsed(ask, new, self._rates) <= 0.0 or ask.old is None:
             return changes
+        earlier = ask.old.raw
         seen: set[str] = set()
         for one in file_systems:
             if one.key in seen:
                 continue
             seen.add(one.key)
-            row = new.raw.get(one.device)
-            change = deltas(ask.old, one.device, row) if row is not None else None
+            row, before = new.raw.get(one.device), earlier.get(one.device)
             if row is None:
                 ask.skip(f"file system {one.name[:200]}: its device is not in /proc/diskstats")
-            elif change is None:
+            elif before is None:
                 ask.skip(f"file system {one.name[:200]}: new, rates are not known yet")
-            elif min(change) < 0:
-                ask.skip(f"file system {one.name[:200]}: counter went backwards")
+            elif row == before:  # most file systems, most of the time
+                changes[one.device] = _STILL
             else:
-                changes[one.device] = change
+                change = [n - o for n, o in zip(row, before, strict=True)]
+                if min(change) < 0:
+                    ask.skip(f"file system {one.name[:200]}: counter went backwards")
+                else:
+                    changes[one.device] = change
         return changes
 
     def _spaces(self, ask: Ask, file_systems: Sequence[FileSystem]) -> dict[str, os.statvfs_result]:
@@ -140,19 +157,22 @@ class FileSystems:
         if change is None:
             for name in self._rates:
                 del instance[name]
+        elif change is _STILL:
+            instance.update(_IDLE)
         else:
             reads, sectors_read, writes, sectors_written = change
-            busy = any(change)  # most file systems are not, most of the time
-            instance.update(transfer_rates(reads, sectors_read, writes, sectors_written, seconds) if busy else _IDLE)
+            instance.update(transfer_rates(reads, sectors_read, writes, sectors_written, seconds))
 
-    def _space_values(self, path: str, found: os.statvfs_result) -> dict[str, CimValue]:
+    def _space_values(self, path: str, found: os.statvfs_result) -> _Known:
         """Space and inode properties, worked out again when the answer is another one."""
-        known = self._values.get(path)
-        if known is None or known[0] != found:
-            if len(self._values) > _MAX_KNOWN:
-                self._values.clear()
-            known = self._values[path] = (found, {**space_values(*mebibytes(found)), **inode_values(found)})
-        return known[1]
+        known = self._known.get(path)
+        if known is None or known.found != found:
+            if len(self._known) > _MAX_KNOWN:
+                self._known.clear()
+            free, used = mebibytes(found)
+            values = {**space_values(free, used), **inode_values(found)}
+            known = self._known[path] = _Known(found, free, used, values)
+        return known
 
     def _total(
         self, layout: Layout, changes: dict[str, list[int]], spaces: dict[str, os.statvfs_result], seconds: float
@@ -164,8 +184,8 @@ class FileSystems:
             rows = [[0] * self.width]  # of no file systems, nothing is read
         self._set_rates(instance, summed(rows) if rows else None, seconds)
         first = {one.key: one.path for one in reversed(layout.file_systems) if one.online}
-        sizes = [mebibytes(spaces[path]) for path in first.values() if path in spaces]
+        sizes = [self._space_values(path, spaces[path]) for path in first.values() if path in spaces]
         if sizes or not first:
-            instance.update(space_values(sum(s[0] for s in sizes), sum(s[1] for s in sizes)))
+            instance.update(space_values(sum(one.free for one in sizes), sum(one.used for one in sizes)))
             instance.update(PercentFreeInodes=100, PercentUsedInodes=0)
         return instance
