@@ -18,8 +18,10 @@ from omi_queries.types import Instance
 PERIOD, SIZE = 60, 6
 RT_PERIOD, RT_SIZE = 10, 2
 
-Fill = Callable[[Ask, Ring, Instance], None]
+Set = Callable[[Instance], None]
 """Sets the sampled properties of an instance whose other properties are set."""
+Fill = Callable[[Ask, Ring], Set]
+"""What sets them in one answer; what all instances need is looked up once."""
 
 
 class Sampled:
@@ -56,21 +58,24 @@ class Sampled:
         for note in self._notes:
             ask.skip(note)
         _, plain = self._family.sample(ask._replace(old=None, needs=ask.needs - self._rates))
-        found: list[Instance] = []
-        for one in plain:
-            instance = {**self._template, **one}
-            self._fill(ask, self.ring, instance)
-            found.append(instance)
+        fill = self._fill(ask, self.ring)
+        found: list[Instance] = [{**self._template, **one} for one in plain]
+        for instance in found:
+            fill(instance)
         return NOTHING, found
 
 
-def fill_processor(_ask: Ask, ring: Ring, instance: Instance) -> None:
+def fill_processor(_ask: Ask, ring: Ring) -> Set:
     """Percentages over the ring; 0 where nothing was counted."""
-    span = ring.span(str(instance["Name"]))
-    instance.update(processor.percentages(span.change if span else [0] * 7))
+
+    def fill(instance: Instance) -> None:
+        span = ring.span(str(instance["Name"]))
+        instance.update(processor.percentages(span.change if span else [0] * 7))
+
+    return fill
 
 
-def fill_memory(ask: Ask, ring: Ring, instance: Instance) -> None:
+def fill_memory(ask: Ask, ring: Ring) -> Set:
     """KiB per second where pages are meant, and no page cache."""
     rates = []
     for key in ("pgpgin", "pgpgout"):
@@ -78,40 +83,52 @@ def fill_memory(ask: Ask, ring: Ring, instance: Instance) -> None:
         rates.append(ring.per_second(span.change[0], span.periods) if span else 0)
         if key not in ring.samples[-1].raw and not ask.needs.isdisjoint(memory.PAGES):
             ask.skip(f"/proc/vmstat: {key} is missing or unreadable, its rate is shown as 0")
-    instance["PagesReadPerSec"], instance["PagesWrittenPerSec"] = rates
-    instance["PagesPerSec"] = sum(rates)
-    instance[memory.CACHE] = 0
+    read, written = rates
+    values: Instance = {
+        "PagesPerSec": read + written, "PagesReadPerSec": read, "PagesWrittenPerSec": written, memory.CACHE: 0,
+    }  # fmt: skip
+    return lambda instance: instance.update(values)
 
 
-def fill_disk(ask: Ask, ring: Ring, instance: Instance) -> None:
+def fill_disk(ask: Ask, ring: Ring) -> Set:
     """Rates and times of a disk, or of all; the queue is the mean of what was in flight at the samples."""
-    name = str(instance["Name"])
-    rows = ring.samples[-1].raw
-    total = instance["IsAggregate"]
-    keys = [key for key in rows if total or key.rpartition("/")[2] == name]
-    if not keys and not total:
-        _unsampled(ask, f"disk {name}")
-    spans = [span for span in map(ring.span, keys) if span is not None]
-    instance.update(_transfer_rates(ring, spans, disk.READS, disk.SECTORS_READ, disk.WRITES, disk.SECTORS_WRITTEN))
-    instance.update(disk.average_times(disk.summed([[0] * 7, *(span.change for span in spans)])))
-    queue = [one.raw[key][disk.IN_FLIGHT] for one in ring.samples for key in keys if key in one.raw]
-    instance["AverageDiskQueueLength"] = sum(queue) / len(queue) if queue and not total else 0.0
+    rows = list(ring.samples[-1].raw)
+    by_name: dict[str, list[str]] = {}
+    for key in rows:
+        by_name.setdefault(key.rpartition("/")[2], []).append(key)
+
+    def fill(instance: Instance) -> None:
+        name, total = str(instance["Name"]), instance["IsAggregate"]
+        keys = rows if total else by_name.get(name, [])
+        if not keys and not total:
+            _unsampled(ask, f"disk {name}")
+        spans = [span for span in map(ring.span, keys) if span is not None]
+        instance.update(_transfer_rates(ring, spans, disk.READS, disk.SECTORS_READ, disk.WRITES, disk.SECTORS_WRITTEN))
+        instance.update(disk.average_times(disk.summed([[0] * 7, *(span.change for span in spans)])))
+        queue = [one.raw[key][disk.IN_FLIGHT] for one in ring.samples for key in keys if key in one.raw]
+        instance["AverageDiskQueueLength"] = sum(queue) / len(queue) if queue and not total else 0.0
+
+    return fill
 
 
 def fill_file_system(mounts: MountTable) -> Fill:
     """Rates of the device that a file system is on; the total is that of all devices."""
 
-    def fill(ask: Ask, ring: Ring, instance: Instance) -> None:
-        name = str(instance["Name"])
-        file_systems = mounts.get(ask.tick).file_systems
-        total = instance["IsAggregate"]
-        devices = {one.device for one in file_systems if total or one.name == name}
-        if not total and devices.isdisjoint(ring.samples[-1].raw):
-            _unsampled(ask, f"file system {name[:200]}")
-        spans = [span for span in map(ring.span, sorted(devices)) if span is not None]
-        instance.update(_transfer_rates(ring, spans, 0, 1, 2, 3))
+    def prepare(ask: Ask, ring: Ring) -> Set:
+        device_of = {one.name: one.device for one in mounts.get(ask.tick).file_systems}
+        rows = ring.samples[-1].raw
 
-    return fill
+        def fill(instance: Instance) -> None:
+            name, total = str(instance["Name"]), instance["IsAggregate"]
+            devices = sorted(set(device_of.values())) if total else [device_of.get(name, "")]
+            if not total and devices[0] not in rows:
+                _unsampled(ask, f"file system {name[:200]}")
+            spans = [span for span in map(ring.span, devices) if span is not None]
+            instance.update(_transfer_rates(ring, spans, 0, 1, 2, 3))
+
+        return fill
+
+    return prepare
 
 
 def _unsampled(ask: Ask, what: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 
 from omi_queries import classes
 from omi_queries.backends.procfs import ProcfsBackend, ProcfsStream
-from omi_queries.scx.family import Counters
+from omi_queries.scx.family import Ask, Counters
 from omi_queries.scx.ring import Ring
+from omi_queries.scx.sampled import fill_disk
 from omi_queries.types import Instance
 
 TREE = Path(__file__).parent.parent / "fixtures" / "proc" / "server"
@@ -350,6 +352,27 @@ def test_ring_keeps_six_and_rows_that_come_later_have_their_own_time() -> None:
     assert b is not None
     assert (a.change, a.periods, b.change, b.periods, b.milliseconds) == ([3000], 5, [60], 1, 60000)
     assert ring.per_second(3000, 5) == 10
+
+
+class Counted(dict[str, tuple[int, ...]]):
+    """Counts how often all of it is looked at."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.walks += 1
+        return super().__iter__()
+
+
+def test_the_rows_are_looked_through_once_for_all_disks() -> None:
+    rows = Counted({f"sd{n}": (0,) * 7 for n in range(50)})
+    ring = Ring(60, 6, lambda: Counters(1.0, rows))
+    ring.sample(1.0)
+    ask = Ask(1.0, None, frozenset(), lambda _name, _aggregate: True, lambda _reason: None)
+    fill = fill_disk(ask, ring)
+    for name in list(rows):
+        fill({"Name": name, "IsAggregate": False})
+    assert rows.walks <= 3
 
 
 @pytest.mark.parametrize("origin", [70246.22694054387, 0.1, 99999.9, 1e7 / 3])
