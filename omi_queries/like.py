@@ -77,8 +77,9 @@ class _Pattern:
 
     def _step(self, character: str) -> int:
         step = self._any | self._literals.get(character, 0)
+        upper = character.upper()
         for bit, (negated, ranges) in self._sets:
-            if any(low <= character <= high for low, high in ranges) is not negated:
+            if any(low <= upper <= high for low, high in ranges) is not negated:
                 step |= bit
         if len(self._steps) < _MAX_REMEMBERED:
             self._steps[character] = step
@@ -86,15 +87,20 @@ class _Pattern:
 
 
 def _ranges(body: str) -> _Ranges:
+    """The ranges of a set. A hyphen makes one with what stands before it, also with the end of another range; it is a
+    member of the set only where it comes first, as in the original. Compared in upper case, as there."""
     negated = body.startswith("^")
-    body = body[1:] if negated else body
+    body = body[1:].upper() if negated else body.upper()
     ranges: list[tuple[str, str]] = []
-    at = 0
+    at, last = 0, ""
     while at < len(body):
-        if body[at + 1 : at + 2] == "-" and at + 2 < len(body):
-            ranges.append((body[at], body[at + 2]))
-            at += 3
+        if body[at] == "-" and last:
+            at += 1
+            if at == len(body):
+                break
+            ranges.append((last, body[at]))
         else:
             ranges.append((body[at], body[at]))
-            at += 1
+        last = body[at]
+        at += 1
     return negated, tuple(ranges)
