@@ -240,13 +240,13 @@ def _comparison(op: str, left: _Operand, right: _Operand) -> Predicate:
 
 
 def _like(left: _Operand, right: _Operand) -> Predicate:
-    if left.kind != "string" or right.kind != "string":
-        return lambda _instance: False  # as the original: no error, no match
     for one in (left, right):
         if one.get is None and len(str(one.value)) > MAX_LIKE:
             message = f"invalid query: a text of LIKE is longer than {MAX_LIKE} characters"
             raise QueryError(MI_INVALID_QUERY, message, one.at)
     text, pattern = _folded(left), _folded(right)
+    if left.kind != "string" or right.kind != "string":  # as the original: no error, and no match but NULL with NULL
+        return lambda instance: text(instance) is None and pattern(instance) is None
     fixed = compile_like(str(right.value).lower()) if right.get is None else None
     if left.get is None and fixed is not None:
         answer = fixed(str(left.value).lower())

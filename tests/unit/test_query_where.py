@@ -307,6 +307,8 @@ def test_like_with_null_is_false_unless_both_are() -> None:
     assert chosen("ElementName LIKE InstanceID") == ["sda", "_Total", "sdb"]
     assert chosen("ElementName LIKE NULL") == ["sda", "_Total", "sdb"]
     assert chosen("Name LIKE ElementName") == []
+    assert chosen("PercentBusyTime LIKE ElementName") == ["sda", "_Total", "sdb"]
+    assert chosen("ReadsPerSecond LIKE ElementName") == ["sdb"]
     assert chosen("'x' LIKE '_'") == ["sda", "_Total", "sdb"]
     assert chosen("Name LIKE Name") == ["sda", "_Total", "sdb"]
 
