@@ -485,6 +485,41 @@ def test_devices_are_mapped_to_their_disks(vm: Machine, device: str, disk: str) 
     assert [one["Name"] for one in vm.open(f"SELECT Name FROM {DISK}").read(1.0).instances] == [disk, "_Total"]
 
 
+@pytest.mark.parametrize(
+    ("device", "disk"),
+    [
+        ("nvme0n2p3", "nvme0n2"),  # a second namespace
+        ("nvme10n11p12", "nvme10n11"),
+        ("nvme0n3", "nvme0n3"),  # reached over nvme0c0n3 and nvme0c1n3
+        ("mmcblk0p1", "mmcblk0"),
+        ("mmcblk0boot0", "mmcblk0boot0"),
+        ("nbd0p1", "nbd0"),
+        ("rbd0p2", "rbd0"),
+        ("pmem0p1", "pmem0"),
+        ("dasda1", "dasda"),
+        ("sdaa15", "sdaa"),
+        ("hda3", "hda"),
+        ("xvda1", "xvda1"),  # a disk that is called so
+        ("zram0", "zram0"),
+        ("bcache0", "bcache0"),
+        ("ida/c1d0p2", "c1d0"),
+    ],
+)
+def test_partitions_of_any_driver(vm: Machine, device: str, disk: str) -> None:
+    disks = ["nvme0n1", "nvme0n2", "nvme0n3", "nvme0c0n3", "nvme0c1n3", "nvme10n11", "mmcblk0", "mmcblk0boot0", "nbd0",
+             "rbd0", "pmem0", "dasda", "sda", "sdaa", "hda", "xvda1", "zram0", "bcache0", "ida/c1d0"]  # fmt: skip
+    rows = (f" 8 0 {name} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n" for name in dict.fromkeys([*disks, device]))
+    vm.write("proc/diskstats", "".join(rows))
+    for name in disks:
+        (vm.root / "sys/block" / name.replace("/", "!")).mkdir(exist_ok=True)
+    vm.write("proc/self/mounts", f"/dev/{device} / ext4 rw 0 0\n")
+    assert [one["Name"] for one in vm.open(f"SELECT Name FROM {DISK}").read(1.0).instances] == [disk, "_Total"]
+    stream = vm.all(FS)
+    stream.prime()
+    vm.now += 10
+    assert stream.read(2.0).instances[0]["ReadsPerSecond"] == 0  # its row is found
+
+
 def test_a_volume_over_two_disks_lists_both_and_a_loop_of_slaves_ends(vm: Machine) -> None:
     (vm.root / "sys/block/dm-0/slaves/nvme1n1p1").touch()
     (vm.root / "sys/block/dm-0/slaves/dm-0").touch()
