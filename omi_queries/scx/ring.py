@@ -82,27 +82,30 @@ class Ring:
         if not self.samples:
             return None
         rows = [[one.slot, one.at, {name: list(row) for name, row in one.raw.items()}] for one in self.samples]
-        return {"origin": self._origin, "samples": rows}
+        return {"origin": self._origin, "period": self.period, "samples": rows}
 
     def fits(self, state: object, width: int, now: float) -> bool:
         """Whether :meth:`restore` would take it."""
-        return bool(self.samples) or _checked(state, width, now) is not None
+        return bool(self.samples) or _checked(state, self.period, width, now) is not None
 
     def restore(self, state: object, width: int, now: float) -> bool:
         """Take over :meth:`state` of an earlier process, unless there are samples already (then True: they are
         newer). False if it does not fit."""
         if self.samples:
             return True
-        found = _checked(state, width, now)
+        found = _checked(state, self.period, width, now)
         if found is None:
             return False
         self._origin, self.samples = found
         return True
 
 
-def _checked(state: object, width: int, now: float) -> tuple[float, list[Sample]] | None:
-    """Origin and samples: increasing slots, times up to ``now``, rows of ``width`` non-negative integers."""
-    if not isinstance(state, Mapping):
+def _checked(state: object, period: int, width: int, now: float) -> tuple[float, list[Sample]] | None:
+    """Origin and samples: increasing slots, times up to ``now``, rows of ``width`` non-negative integers.
+
+    The slots of a ring with another period (the configuration was changed) mean other times.
+    """
+    if not isinstance(state, Mapping) or state.get("period", period) != period:
         return None
     origin, rows = state.get("origin"), state.get("samples")
     if type(origin) is not float or not 0.0 <= origin <= now or not isinstance(rows, list) or not 0 < len(rows) <= 60:

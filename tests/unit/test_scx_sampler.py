@@ -142,6 +142,18 @@ def test_rt_window_is_that_of_the_configuration(machine: Machine) -> None:
     assert machine.backend.next_sample_due() == machine.now + 10
 
 
+def test_a_ring_with_another_period_is_not_gone_on_with(machine: Machine) -> None:
+    stream = machine.all(RT)
+    stream.prime()
+    state = json.loads(json.dumps(stream.state()))
+    conf = machine.root / "etc/opt/microsoft/scx/conf/scxconfig.conf"
+    conf.parent.mkdir(parents=True, exist_ok=True)
+    for seconds, taken in ((30, False), (10, True)):
+        conf.write_text(f"RTCPUProvider_SampleSecs={seconds}\n")
+        machine.backend = machine.new_backend()
+        assert machine.all(RT).restore(state) is taken
+
+
 def test_memory_rates_are_kib_and_divided_twice_and_the_cache_is_never_seen(machine: Machine) -> None:
     stream = machine.all(MEMORY)
     machine.paging(0, 0)
