@@ -11,7 +11,17 @@ from datetime import datetime
 
 from lxml import etree
 
-from extension.config import credentials, lad23_queries, lad23_unused, portal, sources, values, xmlcfg, xmlsafe
+from extension.config import (
+    credentials,
+    instance,
+    lad23_queries,
+    lad23_unused,
+    portal,
+    sources,
+    values,
+    xmlcfg,
+    xmlsafe,
+)
 from extension.config.machine import Machine
 from extension.config.model import Metrics, Settings
 from extension.config.problems import Problems
@@ -32,7 +42,6 @@ _RESOURCE_ID = re.compile(r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/
 _RESOURCE_CURE = (
     "give the resource's id: /subscriptions/ID/resourceGroups/NAME/providers/Microsoft.Compute/virtualMachines/NAME"
 )
-_SCALE_SET = "providers/Microsoft.Compute/virtualMachineScaleSets"
 
 
 @dataclass(frozen=True)
@@ -117,12 +126,10 @@ def _resource_id(public: Object, monitor: Object, how: Reading, problems: Proble
 def _metrics(public: Object, monitor: Object, how: Reading, problems: Problems) -> Metrics | None:
     resource_id, wad, path = _resource_id(public, monitor, how, problems)
     honour = values.flag(public, "honourXmlCfg", PUBLIC, problems)
-    instance = _instance_id(public, problems)
+    own = instance.given(public, problems)
     if not resource_id:
-        if instance:
-            problems.warning(
-                member(PUBLIC, "instanceID"), "has no effect: without a resourceId there are no metrics", _RESOURCE_CURE
-            )
+        if own:
+            problems.warning(instance.PATH, "has no effect: without a resourceId there are no metrics", _RESOURCE_CURE)
         if honour:
             problems.warning(
                 member(PUBLIC, "honourXmlCfg"), "there is no resourceId, so there are no metric tables", _RESOURCE_CURE
@@ -137,11 +144,7 @@ def _metrics(public: Object, monitor: Object, how: Reading, problems: Problems) 
             _RESOURCE_CURE,
             resource_id,
         )
-    where, scale_set = (resource_id, _SCALE_SET) if how.exact else (resource_id.lower(), _SCALE_SET.lower())
-    if not instance and scale_set in where:
-        instance = how.machine.vm_uuid
-        if not instance:
-            problems.warning(path, "this machine has no UUID to tell scale-set instances apart", "set instanceID")
+    own = instance.of(own, resource_id, path, how.exact, how.machine.vm_uuid, problems)
     queries, periods = portal.QUERIES, portal.PERIODS
     xml_path = member(PUBLIC, "xmlCfg")
     if honour:
@@ -152,7 +155,7 @@ def _metrics(public: Object, monitor: Object, how: Reading, problems: Problems) 
         periods = xmlcfg.periods(wad.periods, xml_path, problems) or portal.PERIODS
     elif wad.counters or wad.periods:
         _not_honoured(wad, xml_path, problems)
-    return Metrics(resource_id, instance, queries, periods)
+    return Metrics(resource_id, own, queries, periods)
 
 
 def _not_honoured(wad: xmlcfg.WadCfg, path: str, problems: Problems) -> None:
@@ -170,18 +173,6 @@ def _not_honoured(wad: xmlcfg.WadCfg, path: str, problems: Problems) -> None:
         problems.note(
             path, "its counters and periods are not used: LAD 2.3 collects a fixed set over PT1M and PT1H", cure
         )
-
-
-def _instance_id(public: Object, problems: Problems) -> str:
-    instance = values.text(public, "instanceID", PUBLIC, problems)
-    if re.search(r"[/\\#?\x00-\x1f\x7f-\x9f]", instance):
-        problems.error(
-            member(PUBLIC, "instanceID"),
-            "becomes part of row keys, where / \\ # ? are not allowed: the table service refuses every row",
-            "use letters, digits and dashes",
-            instance,
-        )
-    return instance
 
 
 def _syslog(public: Object, monitor: Object, files: bool, problems: Problems) -> None:

@@ -134,21 +134,27 @@ def _perf_cfg(public: Object, problems: Problems) -> tuple[PerfQuery, ...]:
 
 
 def files(public: Object, monitor: Object, problems: Problems) -> tuple[FileLog, ...]:
+    """ladCfg's files, else fileCfg. LAD stopped at an entry without table, and after the route of one without file."""
     section = values.child(monitor, "fileLogs", MONITOR, problems)
     listed = values.items(section, "fileLogConfiguration", member(MONITOR, "fileLogs"), problems)
     other = values.items(public, "fileCfg", PUBLIC, problems)
     found: list[FileLog] = []
+    usable = True
     for at, element in listed or other or []:
         entry = values.obj(element, at, problems)
         file, table = values.text(entry, "file", at, problems), values.text(entry, "table", at, problems)
         for key in ("file", "table"):
             if entry.get(key) in (None, ""):
-                problems.error(member(at, key), "is missing: this file is left out", "give file and table")
+                problems.error(
+                    member(at, key), "is missing: this file and all after it are left out", "give file and table"
+                )
         if file and not file.startswith("/"):
             problems.warning(member(at, "file"), "is not an absolute path", "write the path from / on", file)
-        if file and table:
+        if table:
             _table(table, member(at, "table"), problems)
+        if table and usable:
             found.append(FileLog(file, table))
+        usable = usable and bool(file and table)
     if found:
         at = f"{MONITOR}.fileLogs" if listed else member(PUBLIC, "fileCfg")
         problems.warning(at, "this version writes the routes of file logs but does not read the files yet", "remove it")

@@ -25,8 +25,8 @@ from extension.config.problems import Problems
 from extension.config.values import MONITOR, PROTECTED, PUBLIC, Object, member
 
 PUBLIC_KEYS = (
-    "ladCfg", "perfCfg", "fileLogs", "xmlCfg", "eventVolume", "sinksConfig", "StorageAccount", proxy.KEY,
-    *sources.PUBLIC_KEYS,
+    "ladCfg", "perfCfg", "fileLogs", "xmlCfg", "eventVolume", "instanceID", "sinksConfig", "StorageAccount",
+    proxy.KEY, *sources.PUBLIC_KEYS,
 )  # fmt: skip
 PROTECTED_KEYS = (
     "storageAccountName", "storageAccountSasToken", "storageAccountKey", "storageAccountEndPoint", "sinksConfig",
@@ -40,7 +40,6 @@ _WITHOUT_EFFECT = {
     "enableSyslog": f"{_OLDER}; syslog is asked for in syslogEvents",
     "EnableSyslog": f"{_OLDER}; syslog is asked for in syslogEvents",
     "mdsdCfg": f"{_OLDER}; LAD 3.0 makes the whole document itself",
-    "instanceID": f"{_OLDER}; in scale sets the machine's UUID is used",
     "honourXmlCfg": f"{_OLDER}; of xmlCfg only the resourceId is read",
     "sampleRateInSeconds": "it is read inside ladCfg only",
     "traceFlags": "there is no mdsd process to trace",

@@ -25,6 +25,7 @@ _RATE = re.compile(r"PT(?=\d)(?:(\d{1,6})H)?(?:(\d{1,8})M)?(?:(\d{1,9})S)?", re.
 _LOWEST = 15
 _MOST_GROUPS = 2000
 _GIVEN_UP = "; LAD refuses the whole settings"
+_Key = tuple[str, "str | None", int]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class _Entry:
     family: CounterClass
     counter: Builtin
     specifier: str
-    condition: str
+    condition: str | None
     rate: int
     path: str
 
@@ -43,7 +44,7 @@ def read(
     listed: Iterable[tuple[str, object]], default_rate: int, how: Reading, findings: Findings
 ) -> tuple[Group, ...]:
     """The counters as groups of one class, condition and rate, in the order in which each first appears."""
-    groups: dict[tuple[str, str, int], list[_Entry]] = {}
+    groups: dict[_Key, list[_Entry]] = {}
     for at, element in listed:
         if len(groups) > _MOST_GROUPS:
             cure = "use fewer conditions and sample rates"
@@ -79,9 +80,9 @@ def _group(number: int, entries: list[_Entry], problems: Problems) -> Group:
     return Group(f"builtin{number:06d}", first.family, condition, first.rate, tuple(chosen.values()))
 
 
-def _report_shared(groups: Mapping[tuple[str, str, int], list[_Entry]], problems: Problems) -> None:
+def _report_shared(groups: Mapping[_Key, list[_Entry]], problems: Problems) -> None:
     """A specifier names the rows: used in two groups, each period's rows of one replace those of the other."""
-    first_key: dict[str, tuple[str, str, int]] = {}
+    first_key: dict[str, _Key] = {}
     for key, entries in groups.items():
         for entry in entries:
             if first_key.setdefault(entry.specifier, key) != key:
@@ -113,7 +114,9 @@ def _entry(entry: Object, at: str, default_rate: int, how: Reading, findings: Fi
                 f'write "counterSpecifier": "{family.specifier(counter)}"',
             )
             return None
-    condition = values.text(entry, "condition", at, problems)
+    condition: str | None = values.text(entry, "condition", at, problems)
+    if not condition and not (how.exact and entry.get("condition") == ""):
+        condition = None
     rate = _rate(entry, at, default_rate, how, findings)
     return _Entry(family, counter, specifier, condition, rate, at)
 
@@ -153,14 +156,17 @@ def _counter(entry: Object, at: str, problems: Problems) -> tuple[CounterClass, 
 
 
 def _rate(entry: Object, at: str, default_rate: int, how: Reading, findings: Findings) -> int:
-    """Seconds between samples: whole hours, minutes and seconds of a duration, in any case (spec 5.6)."""
-    if entry.get("sampleRate") in (None, ""):
+    """Seconds between samples: hours, minutes and seconds of a duration, in any case (spec 5.6).
+
+    LAD 3.0 added up each number that H, M or S follows, whatever else stood after PT.
+    """
+    given = entry.get("sampleRate")
+    if given is None or (given == "" and how.telegraf):
         return default_rate
     path = member(at, "sampleRate")
-    given = entry["sampleRate"]
     text = given if isinstance(given, str) else ""
-    found = _RATE.fullmatch(text.strip())
-    seconds = lad40.rate(text) if how.telegraf else 0
+    found = _RATE.fullmatch(text if how.exact else text.strip())
+    seconds = lad40.rate(text) if how.telegraf or text[:2].upper() == "PT" else 0
     if found is not None:
         hours, minutes, rest = (int(part or 0) for part in found.groups())
         seconds = (hours * 60 + minutes) * 60 + rest
@@ -169,7 +175,7 @@ def _rate(entry: Object, at: str, default_rate: int, how: Reading, findings: Fin
         findings.refuse(path, f"is no duration in hours, minutes and seconds{_GIVEN_UP}", 'write "PT15S"', told)
         return default_rate
     if found is None:
-        findings.problems.warning(path, f"is read as {seconds} s, as LAD 4 did", f'write "PT{seconds}S"', text)
+        findings.problems.warning(path, f"is read as {seconds} s, as LAD did", f'write "PT{seconds}S"', text)
     elif seconds < _LOWEST:
         findings.problems.note(path, f"is below {_LOWEST} s, the documented minimum; it is used as it is")
     return seconds

@@ -44,11 +44,9 @@ def _routes(chosen: tuple[Sink, ...], source: str, how: Reading, hubs: list[Hub]
     for sink in chosen:
         if sink.kind == JSON_BLOB:
             routes.append((sink.name, JSON_BLOB))
-        elif Hub(source, sink) in hubs:
-            continue  # the same file is listed twice
         elif how.exact or all(hub.event != source for hub in hubs):
             hubs.append(Hub(source, sink))
-        else:
+        elif Hub(source, sink) not in hubs:
             event = f"{source}.{sink.name}".replace(" ", "_")
             routes.append((event, "local"))
             hubs.append(Hub(event, sink))
@@ -64,13 +62,14 @@ def _syslog(
     if not section:
         return ()
     lad30_names.report_keys(section, _SYSLOG, ("syslogEventConfiguration", "sinks"), {}, problems)
-    _facilities(section, findings)
-    names = lad30_sinks.named(section, _SYSLOG, problems)
+    names = lad30_sinks.named(section, _SYSLOG, how, problems)
     used.update(names)
     path = member(_SYSLOG, "sinks")
+    if not _facilities(section, findings):
+        return ()
     if SYSLOG_EVENT in names:
         findings.refuse(path, f"{SYSLOG_EVENT} is the name of the table and cannot be a sink", "rename the sink")
-        names.remove(SYSLOG_EVENT)
+        names = [name for name in names if name != SYSLOG_EVENT]
     chosen = lad30_sinks.strict(names, sinks, path, findings)
     lad30_sinks.several_hubs(chosen, path, how, problems)
     routes = _routes(chosen, SYSLOG_SOURCE, how, hubs)
@@ -93,15 +92,20 @@ def _account_disabled(protected: Object, problems: Problems) -> bool:
     return given is True
 
 
-def _facilities(section: Object, findings: Findings) -> None:
+def _facilities(section: Object, findings: Findings) -> bool:
+    """Checks the names. Whether syslog is asked for: not where nothing is listed, as in LAD."""
     path = member(_SYSLOG, "syslogEventConfiguration")
+    cure = 'write {"LOG_USER": "LOG_ERR", ...}'
     if "syslogEventConfiguration" not in section:
-        findings.refuse(path, f"is missing{_GIVEN_UP}", 'write {"LOG_USER": "LOG_ERR", ...}')
-        return
+        findings.refuse(path, f"is missing{_GIVEN_UP}", cure)
+        return False
     listed = section["syslogEventConfiguration"]
+    if listed is None or listed == {}:
+        findings.problems.warning(path, "is empty: no syslog is asked for", f"{cure}, or remove syslogEvents")
+        return False
     if not isinstance(listed, Mapping):
-        findings.refuse(path, f"must be an object, is {values.kind(listed)}", 'write {"LOG_USER": "LOG_ERR", ...}')
-        return
+        findings.refuse(path, f"must be an object, is {values.kind(listed)}", cure)
+        return False
     for facility, severity in listed.items():
         at = member(path, str(facility))
         if facility != "*" and str(facility).upper() not in FACILITIES:
@@ -111,46 +115,71 @@ def _facilities(section: Object, findings: Findings) -> None:
         elif severity != "*" and severity.upper() not in (*SEVERITIES, NONE):
             _invalid(at, "severity", severity, (*SEVERITIES, NONE), findings)
     if not any(str(severity).upper() != NONE for severity in listed.values()):
-        findings.problems.warning(path, "asks for no message of any facility", 'write {"LOG_USER": "LOG_ERR", ...}')
+        findings.problems.warning(path, "asks for no message of any facility", cure)
+    return True
 
 
 def _invalid(at: str, what: str, name: str, known: tuple[str, ...], findings: Findings) -> None:
+    """LAD knew one list of names, so that it took a severity for a facility; no message ever comes of that."""
     near = findings.problems.nearest(name, known)
     cure = f"did you mean {near}?" if near else f"write one of {', '.join(known)}"
-    findings.refuse(at, f"Invalid syslog name given: no {what} is called so{_GIVEN_UP}", cure, name)
+    message = f"Invalid syslog name given: no {what} is called so"
+    if name.upper() in (*FACILITIES, *SEVERITIES):
+        findings.problems.error(at, message, cure, name)
+    else:
+        findings.refuse(at, f"{message}{_GIVEN_UP}", cure, name)
 
 
 def _files(
     public: Object, sinks: Sinks, how: Reading, hubs: list[Hub], used: set[str], findings: Findings
 ) -> tuple[LogSource, ...]:
     problems = findings.problems
-    found: dict[str, dict[tuple[str, str], None]] = {}
-    for at, element in values.items(public, "fileLogs", PUBLIC, problems) or []:
-        entry = values.obj(element, at, problems)
+    given = values.items(public, "fileLogs", PUBLIC, problems) or []
+    entries = [(at, values.obj(one, at, problems)) for at, one in given]
+    last = {entry.get("file"): at for at, entry in entries if isinstance(entry.get("file"), str)}
+    listed: dict[str, tuple[str, tuple[Sink, ...], str]] = {}
+    for at, entry in entries:
         lad30_names.report_keys(entry, at, ("file", "table", "sinks"), {}, problems)
         file, table = values.text(entry, "file", at, problems), values.text(entry, "table", at, problems)
-        names = lad30_sinks.named(entry, at, problems)
+        names = lad30_sinks.named(entry, at, how, problems)
         used.update(names)
-        chosen = lad30_sinks.strict(names, sinks, member(at, "sinks"), findings)
         if not file:
             findings.refuse(member(at, "file"), f"is missing{_GIVEN_UP}", "give the path of the file")
-            continue
-        if not table and not names:
+        elif last.get(entry.get("file")) != at:
+            message = "is listed again, and the last entry alone counts, as in LAD"
+            problems.warning(member(at, "file"), message, "remove one of the entries", file)
+        elif not table and not names:
             message = f'Neither "table" nor "sinks" defined for file "{file}"{_GIVEN_UP}'
             findings.refuse(at, message, "give a table or sinks")
-            continue
-        if not file.startswith("/"):
-            problems.warning(member(at, "file"), "is not an absolute path", value=file)
-        source = f"mdsd.filelog{file.replace('/', '.')}"
-        if source in found:
-            problems.warning(member(at, "file"), "is listed twice, or only / and . tell it from another", value=file)
-        routes = found.setdefault(source, {})
-        if table:
-            lad30_names.check_table(table, member(at, "table"), problems)
-            routes[(table, "")] = None
-        lad30_sinks.several_hubs(chosen, member(at, "sinks"), how, problems)
-        routes.update(dict.fromkeys(_routes(chosen, source, how, hubs)))
-    if found:
+        else:
+            chosen = lad30_sinks.strict(names, sinks, member(at, "sinks"), findings)
+            lad30_sinks.several_hubs(chosen, member(at, "sinks"), how, problems)
+            listed[file] = (table, chosen, at)
+    if listed:
         path = member(PUBLIC, "fileLogs")
         problems.warning(path, "this version writes the routes of file logs but does not read the files yet")
-    return tuple(LogSource(name, tuple(found[name])) for name in sorted(found))
+    return _file_sources(listed, how, hubs, problems)
+
+
+def _file_sources(
+    listed: Mapping[str, tuple[str, tuple[Sink, ...], str]], how: Reading, hubs: list[Hub], problems: Problems
+) -> tuple[LogSource, ...]:
+    """Sources in the order of paths. Two paths may give one name: to the letter that stands twice."""
+    found: list[LogSource] = []
+    for file in sorted(listed):
+        table, chosen, at = listed[file]
+        if not file.startswith("/"):
+            problems.warning(member(at, "file"), "is not an absolute path", value=file)
+        if table:
+            lad30_names.check_table(table, member(at, "table"), problems)
+        source = f"mdsd.filelog{file.replace('/', '.')}"
+        routes = [(table, "")] if table else []
+        routes += _routes(chosen, source, how, hubs)
+        same = next((one for one in found if one.name == source), None)
+        if same is not None:
+            problems.warning(member(at, "file"), "only / and . tell it from another, whose source it shares", "", file)
+        if same is not None and not how.exact:
+            found.remove(same)
+            routes = list(dict.fromkeys((*same.routes, *routes)))
+        found.append(LogSource(source, tuple(routes)))
+    return tuple(found)

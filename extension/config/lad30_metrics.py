@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from extension.config import durations, lad30_counters, lad30_names, lad30_sinks, values, xmlcfg
+from extension.config import durations, instance, lad30_counters, lad30_names, lad30_sinks, values, xmlcfg
 from extension.config.lad30_sinks import Sinks
 from extension.config.model import PORTAL_SAMPLE_RATE, Period
 from extension.config.model30 import Findings, Metrics, Reading
@@ -13,7 +13,6 @@ from extension.config.values import MONITOR, PUBLIC, Object, member
 
 _RESOURCE_ID = re.compile(r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/[^/]+(/[^/]+/[^/]+)+", re.IGNORECASE)
 _RESOURCE_CURE = "write /subscriptions/ID/resourceGroups/NAME/providers/Microsoft.Compute/virtualMachines/NAME"
-_SCALE_SET = "providers/Microsoft.Compute/virtualMachineScaleSets"
 _METRICS = f"{MONITOR}.metrics"
 _SHORTEST = 60
 _MOST_PERIODS = 50
@@ -23,29 +22,30 @@ _GIVEN_UP = "; LAD refuses the whole settings"
 
 def resource(public: Object, monitor: Object, how: Reading, problems: Problems) -> tuple[str, str]:
     """resourceId ("" if there is none) and the instance id that tells the members of a scale set apart."""
+    own = instance.given(public, problems)
     section = values.child(monitor, "metrics", MONITOR, problems)
     found, path = values.text(section, "resourceId", _METRICS, problems), f"{_METRICS}.resourceId"
     older = _from_xml_cfg(public, how, bool(found), problems)
     if not found and older:
         found, path = older, member(PUBLIC, "xmlCfg")
     if not found:
+        if own:
+            problems.warning(instance.PATH, "has no effect: without a resourceId there are no rows", _RESOURCE_CURE)
         return "", ""
     if values.placeholder(found):
         problems.error(path, "is a placeholder that was not filled in", _RESOURCE_CURE, found)
     elif not _RESOURCE_ID.fullmatch(found):
         problems.warning(path, "is not the id of a resource; the portal looks rows up by it", _RESOURCE_CURE, found)
-    where, scale_set = (found, _SCALE_SET) if how.exact else (found.lower(), _SCALE_SET.lower())
-    if scale_set not in where:
-        return found, ""
-    if not how.machine.vm_uuid:
-        problems.warning(path, "this machine has no UUID to tell scale-set instances apart", "give --vm-uuid")
-    return found, how.machine.vm_uuid
+    return found, instance.of(own, found, path, how.exact, how.machine.vm_uuid, problems)
 
 
 def _from_xml_cfg(public: Object, how: Reading, overridden: bool, problems: Problems) -> str:
     """resourceId of a 2.3 document: LAD 3.0 still read that, and nothing else of it."""
     given, path = values.text(public, "xmlCfg", PUBLIC, problems), member(PUBLIC, "xmlCfg")
     if not given.strip():
+        return ""
+    if how.exact and not public.get("ladCfg"):
+        problems.warning(path, "has no effect: LAD reads it beside ladCfg only", "give ladCfg, or remove it")
         return ""
     seen = Problems()
     xml = values.decoded(given, path, seen)
@@ -70,7 +70,7 @@ def read(lad_cfg: Object, monitor: Object, sinks: Sinks, how: Reading, findings:
     if how.telegraf and listed and not groups:
         findings.refuse(path, f"no counter of it is known{_GIVEN_UP}", "write class and counter of at least one")
     periods = _periods(monitor, bool(groups), how, findings)
-    names = lad30_sinks.named(section, path, problems)
+    names = lad30_sinks.named(section, path, how, problems)
     at = member(path, "sinks")
     wanted = lad30_sinks.without_azure_monitor(names, sinks, at, problems) if how.telegraf else names
     if wanted and not groups:
@@ -123,7 +123,7 @@ def _periods(monitor: Object, needed: bool, how: Reading, findings: Findings) ->
         if len(found) >= _MOST_PERIODS:
             findings.refuse(at, f"is one of more than {_MOST_PERIODS} periods", "remove some")
             break
-        period = _period(values.obj(element, at, problems), at, findings)
+        period = _period(values.obj(element, at, problems), at, how, findings)
         if period in found and not how.exact:
             problems.warning(at, "is listed twice and counts once", "remove it", period.name if period else "")
         elif period is not None:
@@ -131,19 +131,23 @@ def _periods(monitor: Object, needed: bool, how: Reading, findings: Findings) ->
     return tuple(found)
 
 
-def _period(entry: Object, at: str, findings: Findings) -> Period | None:
-    """One aggregation; its text stands in the table's name as it is."""
+def _period(entry: Object, at: str, how: Reading, findings: Findings) -> Period | None:
+    """One aggregation; its text stands in the table's name as it is. LAD left out an entry that names none."""
     path = member(at, "scheduledTransferPeriod")
     lad30_names.report_keys(entry, at, ("scheduledTransferPeriod",), {}, findings.problems)
     name = values.text(entry, "scheduledTransferPeriod", at, findings.problems)
+    cure = 'write "PT1M" or "PT1H"'
     if not name:
-        if entry.get("scheduledTransferPeriod") in (None, ""):
-            findings.refuse(path, f"is missing{_GIVEN_UP}", 'write "PT1M" or "PT1H"')
-        return None
+        given = entry.get("scheduledTransferPeriod")
+        if given is None:
+            findings.problems.warning(path, "is missing: the entry is left out, as LAD did", cure)
+        elif given == "":
+            findings.problems.error(path, "is empty, which is no duration", cure)
+        return Period("", "") if given == "" and how.exact else None
     seconds = durations.mdsd_seconds(name)
     if not seconds or not (name.isascii() and name.isalnum()):
         better = durations.settings_seconds(name.strip().upper())
-        cure = f'write "{durations.written(better)}"' if better else 'write "PT1M" or "PT1H"'
+        cure = f'write "{durations.written(better)}"' if better else cure
         message = "is no duration that the daemon and table names take: whole days, hours, minutes, seconds after PT"
         findings.problems.error(path, message, cure, name)
     elif seconds < _SHORTEST:

@@ -113,16 +113,21 @@ def _container(name: str, path: str, problems: Problems) -> None:
         )
 
 
-def named(section: Object, path: str, problems: Problems) -> list[str]:
-    """The names in a comma-separated ``sinks``, without blanks, each once. Anything but a string is an error."""
-    found: dict[str, None] = {}
+def named(section: Object, path: str, how: Reading, problems: Problems) -> list[str]:
+    """The names in a comma-separated ``sinks``, without blanks. Anything but a string is an error.
+
+    Each name once and none empty, except to the letter: LAD served a name as often as it stands there.
+    """
     given = values.text(section, "sinks", path, problems)
-    for name in given.split(",") if given.strip() else ():
-        if name.strip():
-            found[name.strip()] = None
-        else:
-            problems.warning(member(path, "sinks"), "has an empty name between commas, ignored", value=shown(given))
-    return list(found)
+    listed = [name.strip() for name in given.split(",")] if given else []
+    found = dict.fromkeys(filter(None, listed))
+    at = member(path, "sinks")
+    if "" in listed:
+        problems.warning(at, "has an empty name between commas", "remove the comma", shown(given))
+    if len(found) < len(listed) - listed.count(""):
+        told = "counts as often, as in LAD" if how.exact else "counts once"
+        problems.warning(at, f"names a sink more than once, which {told}", "name each sink once", shown(given))
+    return listed if how.exact else list(found)
 
 
 def without_azure_monitor(names: Iterable[str], sinks: Sinks, path: str, problems: Problems) -> list[str]:

@@ -525,6 +525,20 @@ def test_file_logs() -> None:
     assert [s.get("name") for s in root_of(made(other)).findall("Sources/Source")] == ["syslog", "ladfile1"]
 
 
+@pytest.mark.parametrize(
+    ("broken", "tables"),
+    [({"file": "/b"}, ["A"]), ({"table": "B"}, ["A", "B"]), ({"file": "", "table": "B"}, ["A", "B"])],
+)
+def test_file_logs_end_where_lad_stopped(broken: object, tables: list[str]) -> None:
+    generated = made({"fileCfg": [{"file": "/a", "table": "A"}, broken, {"file": "/c", "table": "C"}]})
+    assert not generated.ok
+    root = root_of(generated)
+    routes = [r.get("eventName") for r in root.iter("RouteEvent") if r.get("eventName") != "Linuxsyslog"]
+    assert routes == tables
+    assert len(root.findall("Sources/Source")) == 1 + len(tables)
+    assert "all after it are left out" in found(generated, "error", "$.public.fileCfg[1]")
+
+
 @pytest.mark.parametrize("key", ["enableSyslog", "EnableSyslog"])
 @pytest.mark.parametrize("value", [True, False])
 def test_boolean_switch_is_an_error_because_lad_stopped_there(key: str, value: bool) -> None:

@@ -23,6 +23,7 @@ UUID = "5A5A0001-0002-0003-0004-0123456789AB"
 HUB_URL = "https://ns-one.servicebus.windows.net/hub1?sr=ns-one&sig=TOPSECRET%3D&se=1893456000&skn=send"
 HUB = {"name": "hubone", "type": "EventHub", "sasURL": HUB_URL}
 BLOB = {"name": "metricsjson", "type": "JsonBlob"}
+QUERY = "SELECT UsedMemory FROM SCX_MemoryStatisticalInformation"
 MONITOR = "$.public.ladCfg.diagnosticMonitorConfiguration"
 COUNTERS = f"{MONITOR}.performanceCounters.performanceCounterConfiguration"
 
@@ -149,12 +150,32 @@ def test_sample_rates(text: str, seconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["PT0S", "15", "P1D", "P1DT1H", "PT", "PTS", "PT1.5S", "1M", 15, True, ["PT1M"], "PT1M "[1:]]
+    "text", ["PT0S", "15", "P1D", "P1DT1H", "PT", "PTS", "PT15", "", " PT15S", "1M", 15, True, ["PT1M"], "PT1M "[1:]]
 )
 def test_sample_rates_that_lad_refused(text: object) -> None:
     generated = made(public(counter(sampleRate=text)))
     assert generated.xml is None
     assert "PT15S" in texts(generated, "error", f"{COUNTERS}[0].sampleRate")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("PT1.5S", 5), ("PT30S1M", 90), ("PT1M1M", 120), ("PT 20S", 20), ("PT20S.", 20), ("PT1HxT2M", 3720)],
+)
+def test_odd_sample_rates_are_read_as_lad_read_them(text: str, seconds: int) -> None:
+    for lad in ("3.0", None):
+        generated = made(public(counter(sampleRate=text)), lad=lad)
+        assert generated.ok
+        assert queries(generated)[0][1] == str(seconds)
+        told = texts(generated, "warning", f"{COUNTERS}[0].sampleRate")
+        assert f"is read as {seconds} s" in told
+        assert f'write "PT{seconds}S"' in told
+
+
+def test_empty_condition_is_a_group_of_its_own_to_the_letter() -> None:
+    given = public(counter(), counter("percentusertime", condition=""), counter("percentnicetime", condition=None))
+    assert len(queries(made(given))) == 2
+    assert len(queries(made(given, lad=None))) == 1
 
 
 def test_sample_rate_of_lad_cfg_has_no_effect() -> None:
@@ -308,9 +329,25 @@ def test_period_that_the_daemon_refuses(period: str, cure: str) -> None:
     assert f'"{cure}"' in texts(generated, "error", f"{MONITOR}.metrics.metricAggregation[0]")
 
 
-def test_missing_period_is_refused() -> None:
-    metrics = {"resourceId": RESOURCE, "metricAggregation": [{}]}
-    assert made(public(counter(), metrics=metrics)).xml is None
+@pytest.mark.parametrize("entry", [{}, {"scheduledTransferperiod": "PT1H"}, {"scheduledTransferPeriod": None}, None])
+def test_missing_period_is_left_out_with_a_warning(entry: object) -> None:
+    metrics = {"resourceId": RESOURCE, "metricAggregation": [entry, {"scheduledTransferPeriod": "PT5M"}]}
+    generated = made(public(counter(), metrics=metrics))
+    assert generated.ok
+    assert tables(generated) == ["WADMetricsPT5MP10DV2S"]
+    at = f"{MONITOR}.metrics.metricAggregation[0].scheduledTransferPeriod"
+    assert "is missing: the entry is left out" in texts(generated, "warning", at)
+
+
+def test_empty_period_is_an_error_beside_the_document_that_lad_made() -> None:
+    given = public(counter(), metrics=aggregation("", "PT1M"))
+    at = f"{MONITOR}.metrics.metricAggregation[0]"
+    letter, lenient = made(given), made(given, lad=None)
+    assert tables(letter) == ["WADMetricsP10DV2S", "WADMetricsPT1MP10DV2S"]
+    assert tables(lenient) == ["WADMetricsPT1MP10DV2S"]
+    for generated in (letter, lenient):
+        assert not generated.ok
+        assert "is empty" in texts(generated, "error", at)
 
 
 def test_period_listed_twice() -> None:
@@ -342,6 +379,21 @@ def test_scale_set_instances_are_told_apart() -> None:
     assert "no UUID" in texts(made(public(counter(), metrics={"resourceId": resource}), uuid=""), "warning")
 
 
+def test_instance_id_of_the_settings_counts() -> None:
+    scale_set = RESOURCE.replace("virtualMachines/web-01", "virtualMachineScaleSets/ss/virtualMachines/0")
+    for lad in ("3.0", None):
+        for resource in (RESOURCE, scale_set):
+            given = {**public(counter(), metrics={"resourceId": resource}), "instanceID": "web-7"}
+            generated = made(given, lad=lad)
+            assert generated.ok
+            assert not texts(generated, "warning")
+            assert [q.get("instanceID") for q in root_of(generated).iter("LADQuery")] == ["web-7"]
+    odd = made({**public(counter()), "instanceID": "a/b"})
+    assert "refuses every row" in texts(odd, "error", "$.public.instanceID")
+    idle = made({**public(metrics={}), "instanceID": "web-7"})
+    assert "without a resourceId" in texts(idle, "warning", "$.public.instanceID")
+
+
 def test_missing_resource_is_an_error_with_a_document() -> None:
     generated = made(public(counter(), metrics={"metricAggregation": [{"scheduledTransferPeriod": "PT1M"}]}))
     assert not generated.ok
@@ -367,6 +419,11 @@ def test_resource_of_an_older_document_is_read() -> None:
     assert "has no effect" in texts(both, "warning", "$.public.xmlCfg")
     broken = made({**public(counter()), "xmlCfg": "!!"})
     assert broken.ok, "what is overridden holds nothing up"
+    alone = {"xmlCfg": packed, "perfCfg": [{"query": QUERY, "table": "T", "sinks": "metricsjson"}]}
+    assert made(alone, protected(BLOB), lad=None).ok
+    letter = made(alone, protected(BLOB))
+    assert root_of(letter).find("Management/OboDirectPartitionField") is None
+    assert "beside ladCfg only" in texts(letter, "warning", "$.public.xmlCfg")
 
 
 # --- sinks
@@ -509,10 +566,34 @@ def test_sinks_that_are_no_text(sinks: object) -> None:
     assert "must be a string" in texts(generated, "error", f"{MONITOR}.performanceCounters.sinks")
 
 
+def test_sinks_that_are_named_twice() -> None:
+    syslog = {"syslogEventConfiguration": {"LOG_USER": "LOG_ERR"}, "sinks": "metricsjson,metricsjson"}
+    given = public(counter(), sinks="metricsjson, metricsjson", syslogEvents=syslog)
+    letter, lenient = made(given, protected(BLOB)), made(given, protected(BLOB), lad=None)
+    assert [name for _, name, *_ in derived(letter)].count("metricsjson") == 2
+    assert [name for _, name, *_ in derived(lenient)].count("metricsjson") == 1
+    assert routes(letter)["mdsd.syslog"].count(("metricsjson", "JsonBlob")) == 2
+    assert routes(lenient)["mdsd.syslog"].count(("metricsjson", "JsonBlob")) == 1
+    for generated, told in ((letter, "counts as often, as in LAD"), (lenient, "counts once")):
+        for section in ("performanceCounters", "syslogEvents"):
+            assert told in texts(generated, "warning", f"{MONITOR}.{section}.sinks")
+
+
+@pytest.mark.parametrize("sinks", [" ", ",", "metricsjson,"])
+def test_empty_names_of_sinks(sinks: str) -> None:
+    """LAD looked each name up: metrics went on without it, by way of the local table, logs were refused."""
+    generated = made(public(counter(), sinks=sinks), protected(BLOB))
+    assert generated.ok
+    assert derived(generated)[0][1] == "aggregationLocal000001"
+    assert "empty name" in texts(generated, "warning", f"{MONITOR}.performanceCounters.sinks")
+    log = public(syslogEvents={"syslogEventConfiguration": {"*": "LOG_ERR"}, "sinks": sinks})
+    assert made(log, protected(BLOB)).xml is None
+    lenient = made(log, protected(BLOB), lad=None)
+    assert lenient.ok
+    assert "empty name" in texts(lenient, "warning", f"{MONITOR}.syslogEvents.sinks")
+
+
 # --- perfCfg
-
-
-QUERY = "SELECT UsedMemory FROM SCX_MemoryStatisticalInformation"
 
 
 def test_perf_queries() -> None:
@@ -521,8 +602,12 @@ def test_perf_queries() -> None:
         {"query": QUERY, "sinks": "hubone", "frequency": "60"},
         {"query": "SELECT Name FROM SCX_OperatingSystem", "table": "Os", "namespace": "root/cimv2"},
     ]
-    generated = made({**public(), "perfCfg": listed}, protected(HUB, BLOB))
+    generated = made({**public(), "perfCfg": listed}, protected(HUB, BLOB), lad=None)
     assert generated.ok
+    letter = made({**public(), "perfCfg": listed}, protected(HUB, BLOB))
+    assert hubs_of(letter) == ["hubone", "hubone"], "LAD annotated it for each query"
+    assert "(not" not in texts(letter, "error")
+    assert "the daemon takes one [hubone]" in texts(letter, "error", "$.public.perfCfg")
     wanted = ("eventName", "sampleRateInSeconds", "storeType", "omiNamespace")
     assert [tuple(q.get(k) for k in wanted) for q in root_of(generated).iter("OMIQuery")] == [
         ("MemT", "30", None, "root/scx"),
@@ -536,10 +621,27 @@ def test_perf_queries() -> None:
 
 @pytest.mark.parametrize("entry", [{"table": "T"}, {"query": QUERY}, {"query": "", "table": "T"}, {}])
 def test_incomplete_perf_queries_are_left_out(entry: object) -> None:
-    generated = made({"perfCfg": [entry, {"query": QUERY, "table": "T"}]})
-    assert generated.ok
-    assert len(queries(generated)) == 1
-    assert "missing required elements" in texts(generated, "warning", "$.public.perfCfg[0]")
+    for lad in ("3.0", None):
+        generated = made({"perfCfg": [entry, {"query": QUERY, "table": "T"}], "fileLogs": []}, lad=lad)
+        if lad and entry == {"query": "", "table": "T"}:
+            assert [text for text, _ in queries(generated)] == ["", QUERY], "LAD looked at the keys only"
+            assert not generated.ok
+            continue
+        assert generated.ok
+        assert len(queries(generated)) == 1
+        assert "missing required elements" in texts(generated, "warning", "$.public.perfCfg[0]")
+
+
+def test_perf_settings_to_the_letter() -> None:
+    given = {"perfCfg": [{"query": QUERY, "table": "T", "namespace": "", "frequency": "x"}], "fileLogs": []}
+    element = root_of(made(given)).find(".//OMIQuery")
+    assert element is not None
+    assert (element.get("omiNamespace"), element.get("sampleRateInSeconds")) == ("", "x")
+    lenient = root_of(made(given, lad=None)).find(".//OMIQuery")
+    assert lenient is not None
+    assert (lenient.get("omiNamespace"), lenient.get("sampleRateInSeconds")) == ("root/scx", "300")
+    assert not made(given).ok
+    assert not made(given, lad=None).ok
 
 
 @pytest.mark.parametrize(
@@ -607,15 +709,34 @@ def test_every_severity(severity: str) -> None:
         ({"LOG_USER": "LOG_FATAL"}, "Invalid syslog name given"),
         ({"LOG_USER": "LOG_WARN"}, "did you mean LOG_WARNING?"),
         ({"LOG_USER": None}, "must be a string, is null"),
-        ({"LOG_ERR": "LOG_USER"}, "no facility is called so"),
         ([], "must be an object, is a list"),
-        (None, "must be an object, is null"),
+        ("LOG_USER", "must be an object, is a string"),
     ],
 )
 def test_syslog_names_that_lad_refused(listed: object, message: str) -> None:
     generated = made(public(syslogEvents={"syslogEventConfiguration": listed}))
     assert generated.xml is None
     assert message in texts(generated, "error", f"{MONITOR}.syslogEvents.syslogEventConfiguration")
+
+
+def test_facilities_and_severities_in_each_other_s_place() -> None:
+    """LAD had one list of names for both, and made a document that no message ever came to."""
+    generated = made(public(syslogEvents={"syslogEventConfiguration": {"LOG_ERR": "LOG_USER"}}))
+    assert routes(generated) == {"mdsd.syslog": [("LinuxSyslog", None)]}
+    told = texts(generated, "error", f"{MONITOR}.syslogEvents.syslogEventConfiguration.LOG_ERR")
+    assert "no facility is called so" in told
+    assert "no severity is called so" in told
+
+
+@pytest.mark.parametrize("listed", [{}, None])
+def test_syslog_that_lists_nothing_is_none(listed: object) -> None:
+    syslog = {"syslogEventConfiguration": listed, "sinks": "nope"}
+    generated = made(public(syslogEvents=syslog))
+    assert generated.ok
+    assert routes(generated) == {}
+    assert root_of(generated).find("Sources/Source") is None
+    at = f"{MONITOR}.syslogEvents.syslogEventConfiguration"
+    assert "no syslog is asked for" in texts(generated, "warning", at)
 
 
 def test_syslog_without_facilities_is_refused_and_empty_syslog_is_none() -> None:
@@ -652,18 +773,40 @@ def test_file_logs() -> None:
     listed = [
         {"file": "/var/log/b.log", "table": "BLog", "sinks": "metricsjson, hubone"},
         {"file": "/var/log/a dir/a.log", "sinks": "hubone"},
-        {"file": "/var/log/b.log", "table": "Second"},
     ]
     generated = made({**public(), "fileLogs": listed}, protected(HUB, BLOB))
     assert generated.ok
     assert routes(generated) == {
         "mdsd.filelog.var.log.a dir.a.log": [],
-        "mdsd.filelog.var.log.b.log": [("BLog", None), ("metricsjson", "JsonBlob"), ("Second", None)],
+        "mdsd.filelog.var.log.b.log": [("BLog", None), ("metricsjson", "JsonBlob")],
     }
     assert [e.get("name") for e in root_of(generated).iter("Source")] == list(routes(generated))
     assert sorted(filter(None, hubs_of(generated))) == sorted(routes(generated), key=str)
-    assert "listed twice" in texts(generated, "warning", "$.public.fileLogs[2].file")
     assert "does not read the files yet" in texts(generated, "warning", "$.public.fileLogs")
+
+
+def test_file_that_is_listed_again() -> None:
+    """LAD kept the last entry of a file and never looked at the others."""
+    listed = [
+        {"file": "/var/log/b.log", "table": "First", "sinks": "nope"},
+        {"file": "/var/log/b.log"},
+        {"file": "/var/log/b.log", "table": "Second"},
+    ]
+    for lad in ("3.0", None):
+        generated = made({**public(), "fileLogs": listed}, protected(BLOB), lad=lad)
+        assert generated.ok
+        assert routes(generated) == {"mdsd.filelog.var.log.b.log": [("Second", None)]}
+        for n in (0, 1):
+            assert "the last entry alone counts" in texts(generated, "warning", f"$.public.fileLogs[{n}].file")
+
+
+def test_files_whose_sources_have_one_name() -> None:
+    listed = [{"file": "/var/log/b", "table": "First"}, {"file": "/var/log.b", "table": "Second"}]
+    letter = made({**public(), "fileLogs": listed})
+    assert [e.get("name") for e in root_of(letter).iter("Source")] == ["mdsd.filelog.var.log.b"] * 2
+    lenient = made({**public(), "fileLogs": listed}, lad=None)
+    assert routes(lenient) == {"mdsd.filelog.var.log.b": [("Second", None), ("First", None)]}
+    assert "only / and . tell it" in texts(lenient, "warning", "$.public.fileLogs[0].file")
 
 
 @pytest.mark.parametrize(
@@ -755,7 +898,7 @@ def test_odd_event_volumes() -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        "fileCfg", "syslogCfg", "enableSyslog", "EnableSyslog", "mdsdCfg", "instanceID", "honourXmlCfg",
+        "fileCfg", "syslogCfg", "enableSyslog", "EnableSyslog", "mdsdCfg", "honourXmlCfg",
         "sampleRateInSeconds", "traceFlags", "storageAccountSasToken", "disableStorageAccount", "whatever",
     ],
 )  # fmt: skip
