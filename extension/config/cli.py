@@ -84,15 +84,18 @@ def run_generate(args: argparse.Namespace) -> int:
         if value is not None and not xmlsafe.legal(value):
             print(f"error: {option} has characters that XML cannot carry", file=sys.stderr)
             return 2
-    try:
-        public = json_value(read(args.public), args.public, PUBLIC, problems)
-        protected: object = {}
-        if args.protected is not None:
-            protected = json_value(read(args.protected), args.protected, PROTECTED, problems)
-    except InputError as problem:
-        print(f"error: {problem}", file=sys.stderr)
+    settings: dict[str, object] = {PUBLIC: {}, PROTECTED: {}}
+    unread = 0
+    for root, path in ((PUBLIC, args.public), (PROTECTED, args.protected)):
+        try:
+            if path is not None:
+                settings[root] = json_value(read(path), path, root, problems)
+        except InputError as problem:
+            print(f"error: {problem}", file=sys.stderr)
+            unread += 1
+    if unread:
         return 1
-    made = generate(public, protected, lad=args.lad, machine=_machine(args))
+    made = generate(settings[PUBLIC], settings[PROTECTED], lad=args.lad, machine=_machine(args))
     problems.extend(made.problems)
     _complain(problems)
     if made.xml is not None:
@@ -146,9 +149,7 @@ def run_check(args: argparse.Namespace) -> int:
             _check_settings(data, args.file, problems)
     except InputError as problem:
         if args.json:
-            print(
-                json.dumps([{"severity": "error", "path": args.file, "message": str(problem), "cure": "", "value": ""}])
-            )
+            print(json.dumps([problem.problem.to_json()]))
         else:
             print(f"error: {problem}", file=sys.stderr)
         return 1
@@ -159,7 +160,7 @@ def run_check(args: argparse.Namespace) -> int:
             sys.stdout.buffer.write(one.render().encode("utf-8", "backslashreplace") + b"\n")
         counts = {s: sum(1 for p in problems if p.severity == s) for s in ("error", "warning", "note")}
         told = ", ".join(f"{n} {s}{'' if n == 1 else 's'}" for s, n in counts.items())
-        sys.stdout.buffer.write(f"{args.file}: {told}\n".encode("utf-8", "backslashreplace"))
+        sys.stdout.buffer.write(f"{name}: {told}\n".encode("utf-8", "backslashreplace"))
         sys.stdout.flush()
     return 1 if problems.failed else 0
 

@@ -17,6 +17,8 @@ _NAME_CURE = "give the account's name alone: 3 to 24 lower-case letters and digi
 def account_name(protected: Object, problems: Problems) -> str:
     """``storageAccountName``; blanks around it are taken away. "" and an error where there is none."""
     given = values.text(protected, "storageAccountName", PROTECTED, problems)
+    if not isinstance(protected.get("storageAccountName", ""), (str, type(None))):
+        return ""
     path = member(PROTECTED, "storageAccountName")
     name = given.strip()
     # Keys, tokens and connection strings are pasted into the wrong field: only what looks like a name is repeated.

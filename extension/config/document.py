@@ -125,9 +125,9 @@ class _Reader:
         """Whether the root is right; XML namespaces, which mdsd does not know, are taken away."""
         name = xmlsafe.local_name(root)
         if name != "MonitoringManagement":
-            self._report.error(
-                root, f"the root element is <{name}>, not <MonitoringManagement>", "give an mdsd document"
-            )
+            wad = name in ("WadCfg", "DiagnosticMonitorConfiguration")
+            cure = "give the settings file that has it, in base64, as xmlCfg" if wad else "give an mdsd document"
+            self._report.error(root, f"the root element is <{name}>, not <MonitoringManagement>", cure)
             return False
         if root.nsmap:
             self._report.warning(root, "the document has an XML namespace, which is ignored", "remove xmlns")

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qsl, urlsplit
 
 from extension.config.problems import Problems
-from extension.config.sas import SOON_DAYS, parse_date
+from extension.config.sas import SOON_DAYS, parse_date, plain
 
 _CURE = "write https://NAMESPACE.servicebus.windows.net/HUB?sr=...&sig=...&se=...&skn=... with send rights"
 
@@ -53,7 +53,9 @@ def _expiry(text: str, path: str, now: datetime, problems: Problems) -> None:
         return
     end = _moment(text)
     if end is None:
-        problems.warning(path, "the expiry date (se) of its SAS cannot be read", "write seconds since 1970", text)
+        problems.warning(
+            path, "the expiry date (se) of its SAS cannot be read", "write seconds since 1970", plain(text)
+        )
     elif end <= now:
         problems.warning(path, f"its SAS expired at {end:%Y-%m-%dT%H:%M:%SZ}", "create a new one")
     elif end - now < timedelta(days=max(SOON_DAYS)):

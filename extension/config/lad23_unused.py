@@ -55,11 +55,7 @@ def report_keys(
     """Unknown keys of the two top levels; ``known`` and ``secret`` are those that LAD 2.3 and this program read."""
     for key in public:
         if key in secret and key not in known:
-            p.warning(
-                member(PUBLIC, key),
-                "is read from the protected settings only",
-                "move it: public settings are not secret",
-            )
+            p.warning(member(PUBLIC, key), "is read from the protected settings only", values.move_cure(key))
     values.report_unknown({k: v for k, v in public.items() if k not in secret}, PUBLIC, known, p)
     for key in protected:
         if key in known and key not in secret:

@@ -91,8 +91,12 @@ def _sections(public: Object, how: Reading, findings: Findings) -> tuple[Object,
 
 
 def _report_keys(public: Object, protected: Object, lad_cfg: Object, monitor: Object, problems: Problems) -> None:
-    misplaced = {k: "it is read from the protected settings only" for k in PROTECTED_KEYS if k not in PUBLIC_KEYS}
-    lad30_names.report_keys(public, PUBLIC, PUBLIC_KEYS, _WITHOUT_EFFECT | misplaced, problems)
+    misplaced = [key for key in public if key in PROTECTED_KEYS and key not in PUBLIC_KEYS]
+    for key in misplaced:
+        message = "has no effect: it is read from the protected settings only"
+        problems.warning(member(PUBLIC, key), message, values.move_cure(key))
+    rest = {key: value for key, value in public.items() if key not in misplaced}
+    lad30_names.report_keys(rest, PUBLIC, PUBLIC_KEYS, _WITHOUT_EFFECT, problems)
     public_only = {k: "it is read from the public settings only" for k in PUBLIC_KEYS if k not in PROTECTED_KEYS}
     without = _WITHOUT_EFFECT_PROTECTED | public_only
     lad30_names.report_keys(protected, PROTECTED, PROTECTED_KEYS, without, problems)

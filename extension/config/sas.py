@@ -22,7 +22,7 @@ _KEY_BYTES = 64
 _BASE64 = frozenset(string.ascii_letters + string.digits + "+/")
 _NEW_SAS = "create an account SAS with services bt, resource types sco and permissions rwlacu"
 _DATE = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?\s*(Z|[+-]\d\d:?\d\d)?",
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?\s*(Z|[+-]\d\d(?::?\d\d)?)?",
     re.ASCII | re.IGNORECASE,
 )
 _VERSION = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -47,6 +47,9 @@ _FIELDS = (
     "ses",
 )
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_MOST_ENCODINGS = 3
+_AROUND = string.whitespace + "\N{NO-BREAK SPACE}\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NO-BREAK SPACE}"
+_BREAKS = re.compile(r"[ \t]*[\r\n]+[ \t]*")
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def parse_date(text: str) -> datetime | None:
         )
         if zone and zone.upper() != "Z":
             digits = zone[1:].replace(":", "")
-            offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+            offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
             moment += -offset if zone[0] == "+" else offset
     except (ValueError, OverflowError):
         return None
@@ -93,9 +96,12 @@ def _split(token: str, path: str, problems: Problems) -> dict[str, str]:
 
 def normalise(token: str, path: str, problems: Problems) -> Sas:
     """``token`` in the one form that works: without ``?``, URL or extra encoding; what was undone is a warning."""
-    text = token.strip()
+    text = token.strip(_AROUND)
     if text != token:
         problems.warning(path, "the SAS has blanks or line breaks around it, which are ignored", "remove them")
+    if _BREAKS.search(text):
+        problems.warning(path, "the SAS has line breaks within it, which are ignored", "write it on one line")
+        text = _BREAKS.sub("", text)
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         problems.warning(path, "the SAS stands in quotes, which are ignored", "remove them")
         text = text[1:-1].strip()
@@ -113,7 +119,8 @@ def normalise(token: str, path: str, problems: Problems) -> Sas:
         text = text.replace("&amp;", "&")
     if "=" not in text and _ESCAPE.search(text):
         problems.warning(path, "the whole SAS is percent-encoded, which is undone", "give the token as it was made")
-        text = unquote(text)
+        for _ in range(_MOST_ENCODINGS):
+            text = unquote(text) if "=" not in text else text
     raw = _split(text, path, problems)
     once = {name: unquote(value) for name, value in raw.items()}
     if any(_ESCAPE.search(once.get(name, "")) for name in ("sig", "se", "st")):
@@ -123,7 +130,7 @@ def normalise(token: str, path: str, problems: Problems) -> Sas:
     return Sas(text, once)
 
 
-def _plain(value: str) -> str:
+def plain(value: str) -> str:
     """A field's value as a message may show it: "" if it could hold more of the token than its own field."""
     return value if re.fullmatch(r"[\w:.,+ /-]{1,40}", value) else ""
 
@@ -137,7 +144,7 @@ def _judge_rights(fields: dict[str, str], path: str, problems: Problems) -> None
         if "tn" in fields:
             problems.warning(
                 path,
-                f"this SAS is bound to the table {_plain(fields['tn'])} and cannot create or fill any other",
+                f"this SAS is bound to the table {plain(fields['tn'])} and cannot create or fill any other",
                 _NEW_SAS,
             )
         elif "sr" in fields:
@@ -157,7 +164,7 @@ def _judge_rights(fields: dict[str, str], path: str, problems: Problems) -> None
         strange = _missing(given, known)
         if strange:
             problems.warning(
-                path, f"{field_name} of the SAS has letters that the service does not know", _NEW_SAS, _plain(strange)
+                path, f"{field_name} of the SAS has letters that the service does not know", _NEW_SAS, plain(strange)
             )
 
 
@@ -165,16 +172,16 @@ def _judge_limits(fields: dict[str, str], path: str, problems: Problems) -> None
     """Version, protocol and addresses."""
     version = fields.get("sv", "")
     if version and not _VERSION.fullmatch(version):
-        problems.warning(path, "the version (sv) of the SAS is not a date", "copy the whole token", _plain(version))
+        problems.warning(path, "the version (sv) of the SAS is not a date", "copy the whole token", plain(version))
     elif version and "ss" in fields and version < _FIRST_ACCOUNT_SAS:
         problems.warning(
-            path, f"an account SAS has a version (sv) of {_FIRST_ACCOUNT_SAS} or later", _NEW_SAS, _plain(version)
+            path, f"an account SAS has a version (sv) of {_FIRST_ACCOUNT_SAS} or later", _NEW_SAS, plain(version)
         )
     if fields.get("spr", "https") not in ("https", "https,http"):
-        problems.warning(path, "spr of the SAS must be https or https,http", _NEW_SAS, _plain(fields["spr"]))
+        problems.warning(path, "spr of the SAS must be https or https,http", _NEW_SAS, plain(fields["spr"]))
     if fields.get("sip"):
         problems.warning(
-            path, "the SAS is accepted from some addresses only (sip)", "check its own", _plain(fields["sip"])
+            path, "the SAS is accepted from some addresses only (sip)", "check its own", plain(fields["sip"])
         )
 
 
@@ -189,7 +196,7 @@ def _judge_dates(fields: dict[str, str], path: str, now: datetime, problems: Pro
                     path,
                     f"the {meaning} date ({name}) of the SAS cannot be read",
                     "write it as 2031-05-06T07:08:09Z",
-                    _plain(fields[name]),
+                    plain(fields[name]),
                 )
     start, end = moments.get("st"), moments.get("se")
     if end is not None and end <= now:
@@ -214,6 +221,9 @@ def _written(moment: datetime) -> str:
 def judge_sas(sas: Sas, path: str, now: datetime, problems: Problems) -> None:
     """Services, resource types, permissions, dates and signature of a SAS; ``now`` is aware."""
     fields = sas.fields
+    if _is_key(sas.token):
+        problems.warning(path, "this looks like the key of a storage account, not a SAS", _NEW_SAS)
+        return
     if not fields:
         problems.warning(path, "this does not look like a SAS: it has no name=value fields", _NEW_SAS)
         return
@@ -240,6 +250,10 @@ def _looks_base64(text: str) -> bool:
     body = text.rstrip("=")
     padding = len(text) - len(body)
     return set(body) <= _BASE64 and len(body) % 4 != 1 and -len(body) % 4 <= padding <= 2
+
+
+def _is_key(text: str) -> bool:
+    return _is_base64(text) and len(base64.b64decode(text)) == _KEY_BYTES
 
 
 def judge_key(key: str, path: str, problems: Problems) -> None:

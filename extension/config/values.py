@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from extension.config import xmlsafe
-from extension.config.problems import Problems
+from extension.config.problems import Problems, holds_secret
 
 Object = Mapping[str, object]
 
@@ -48,11 +48,21 @@ def told(value: object, path: str) -> str:
 def member(path: str, key: str) -> str:
     """The JSON path of ``key`` in the object at ``path``.
 
-    A long key is cut: it is no setting's name, and may be a secret that stands in the wrong place.
+    A key that is long or looks like a secret is cut: it is no setting's name, and a secret may stand in its place.
     """
-    if len(key) > _LONGEST_KEY:
+    if len(key) > _LONGEST_KEY or holds_secret(key):
         return f"{path}[{key[:_KEY_SHOWN]!r}... ({len(key)} characters)]"
     return f"{path}.{key}" if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) else f"{path}[{key!r}]"
+
+
+_SECRETS = ("storageAccountKey", "storageAccountSasToken", "mysqlpassword")
+
+
+def move_cure(key: str) -> str:
+    """The cure for a protected setting in the public ones; a secret that stood there is known to others."""
+    if key in _SECRETS:
+        return "move it there and renew it: public settings are not secret"
+    return "move it: public settings are not secret"
 
 
 def placeholder(text: str) -> bool:

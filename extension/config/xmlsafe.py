@@ -95,6 +95,7 @@ def _malformed(problem: etree.XMLSyntaxError) -> XmlError:
 
 
 def _at_column(reason: str, line: int, column: int) -> XmlError:
+    reason = re.sub(r",? (?:use|try) XML_PARSE_HUGE(?: option)?", "", reason)  # the parser's own switch, no cure
     where = f" at column {column}" if column else ""
     return XmlError(f"malformed XML: {' '.join(reason.split())}{where}", line, "correct the XML at this place")
 

@@ -86,6 +86,23 @@ def test_unreadable_input_is_one_line(tmp_path: Path, content: bytes | None, mes
     assert message in lines[0]
 
 
+def test_both_files_are_looked_at_in_one_pass(tmp_path: Path) -> None:
+    broken = write(tmp_path, "s.json", b"{"), write(tmp_path, "p.json", b'{"storageAccountKey": "TOPSECRET')
+    done = lad("generate", "--public", broken[0], "--protected", broken[1])
+    assert (done.returncode, done.stdout) == (1, b"")
+    lines = done.stderr.decode().splitlines()
+    assert [path.name in line for path, line in zip(broken, lines, strict=True)] == [True, True]
+    assert b"TOPSECRET" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [("generate", "--public"), ("check",), ("check", "--json")])
+def test_settings_in_place_of_a_file_are_not_repeated(command: tuple[str, ...]) -> None:
+    done = lad(*command, '{"storageAccountKey": "TOPSECRET"}')
+    assert done.returncode == 1
+    assert b"not the name of a file" in done.stdout + done.stderr
+    assert b"TOPSECRET" not in done.stdout + done.stderr
+
+
 def test_wrong_usage(tmp_path: Path) -> None:
     public = write(tmp_path, "s.json", {})
     assert lad("generate").returncode == 2

@@ -201,6 +201,14 @@ def test_no_secret_in_the_public_settings_is_repeated(key: str, value: object, l
         assert all(secret not in repr(p) + p.render() for p in made.problems)
 
 
+def test_a_short_secret_for_a_key_is_cut() -> None:
+    for key in ("x?sig=TOPSECRET", "AccountKey=TOPSECRET", "user:TOPSECRET@host"):
+        for public, protected in (({key: 1}, PROTECTED), ({}, {**PROTECTED, key: 1})):
+            made = generate(public, protected, machine=Machine("U", ""), now=NOW)
+            assert any("unknown setting" in p.message for p in made.problems)
+            assert all("TOPSECRET" not in p.render() for p in made.problems)
+
+
 @pytest.mark.parametrize("form", [{"public": {}, "protected": {KEY: 1}}, {KEY: 1}, {SAS: {}}])
 def test_a_secret_for_a_key_is_cut(form: object) -> None:
     with tempfile.TemporaryDirectory() as folder:

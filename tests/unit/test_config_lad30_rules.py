@@ -537,6 +537,15 @@ def test_event_hub_urls_are_judged_without_being_shown(url: str, message: str) -
     assert all("TOPSECRET" not in str(p.to_json()) for p in generated.problems)
 
 
+@pytest.mark.parametrize("se", ["x%0aTOPSECRET", "1%7cTOPSECRET%3D", "TOPSECRET" * 9])
+def test_unreadable_expiry_of_a_hub_is_shown_where_it_is_plain_only(se: str) -> None:
+    url = HUB_URL.replace("1893456000", se).replace("sig=TOPSECRET", "sig=abc")
+    generated = made(public(counter(), sinks="hubone"), protected({**HUB, "sasURL": url}))
+    at = "$.protected.sinksConfig.sink[0].sasURL"
+    assert "cannot be read" in texts(generated, "warning", at)
+    assert "TOPSECRET" not in texts(generated, "warning", at)
+
+
 def test_url_in_the_place_of_a_name_is_not_shown() -> None:
     generated = made(public(counter(), sinks=HUB_URL), protected({"name": HUB_URL, "type": HUB_URL}, {"name": "a"}))
     assert all("TOPSECRET" not in str(p.to_json()) for p in generated.problems)
@@ -906,6 +915,14 @@ def test_settings_without_effect_are_named(key: str) -> None:
     generated = made({**public(counter()), key: False})
     assert generated.ok
     assert texts(generated, "warning", f"$.public.{key}")
+
+
+@pytest.mark.parametrize("lad", ["2.3", "3.0", None])
+def test_secrets_in_the_public_settings_are_to_be_renewed(lad: str | None) -> None:
+    given = {**public(counter()), "storageAccountSasToken": SAS, "storageAccountName": "diagacct01"}
+    generated = made(given, lad=lad)
+    assert "move it there and renew it" in texts(generated, "warning", "$.public.storageAccountSasToken")
+    assert "renew" not in texts(generated, "warning", "$.public.storageAccountName")
 
 
 @pytest.mark.parametrize("key", ["mysqladdress", "mysqlpassword", "ladCfg", "StorageAccount", "whatever"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime, timedelta, timezone
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -35,6 +36,7 @@ def judged(token: str) -> list[str]:
         "9999-12-31T23:59:59Z",
         "2031-05-06T07:08:09+02:00",
         "2031-05-06T07:08-0530",
+        "2031-05-06T07:08+02",
         "2031-05-06T07%3A08%3A09.123Z",
         "2038-01-19T03:14:08Z",
         "2106-02-07T06:28:16Z",
@@ -67,6 +69,9 @@ def test_good_tokens_have_nothing_to_say(se: str) -> None:
         (GOOD, GOOD.replace("&", "&amp;"), "&amp;"),
         (GOOD, GOOD.replace("%", "%25"), "percent-encoded twice"),
         (GOOD, GOOD.replace("%", "%25").replace("=", "%3D").replace("&", "%26"), "whole SAS is percent-encoded"),
+        (GOOD, GOOD.replace("&se=", "\n  &se="), "line breaks within it"),
+        (GOOD, "\ufeff" + GOOD, "blanks or line breaks around it"),
+        (GOOD, base64.b64encode(bytes(64)).decode(), "looks like the key of a storage account"),
         (GOOD, "hello", "no name=value fields"),
         (GOOD, f'"{GOOD}"', "stands in quotes"),
         (GOOD, f"BlobEndpoint=https://a.blob.core.windows.net/;SharedAccessSignature={GOOD};", "a connection string"),
@@ -119,7 +124,8 @@ def test_a_signature_behind_a_wrong_separator_is_not_shown(name: str, text: str)
     "odd",
     ["?" + GOOD, f'"{GOOD}"', f"SharedAccessSignature={GOOD};x",
      f" {GOOD}\r\n", "https://x.y/z?" + GOOD, GOOD.replace("&", "&amp;"), GOOD.replace("%", "%25"),
-     GOOD.replace("%", "%25").replace("=", "%3D").replace("&", "%26")],
+     GOOD.replace("%", "%25").replace("=", "%3D").replace("&", "%26"),
+     quote(quote(GOOD, safe=""), safe=""), "\u200b" + GOOD, GOOD.replace("&sp", "\r\n&sp")],
 )  # fmt: skip
 def test_what_can_be_undone_gives_the_token_that_was_meant(odd: str) -> None:
     assert sas.normalise(odd, "$", Problems()).token == GOOD

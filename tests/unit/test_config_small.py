@@ -56,6 +56,13 @@ def test_hostile_and_broken_xml_is_refused(data: bytes, message: str) -> None:
     assert refused.value.cure
 
 
+def test_messages_name_no_switch_of_the_parser() -> None:
+    for data in (b"<a>" * 300 + b"</a>" * 300, b'<a b="' + b"x" * 11_000_000 + b'"/>'):
+        with pytest.raises(xmlsafe.XmlError) as refused:
+            xmlsafe.parse(data)
+        assert "XML_PARSE" not in str(refused.value)
+
+
 def test_doctype_in_a_comment_is_only_a_comment() -> None:
     assert xmlsafe.parse(b"<!-- <!DOCTYPE x> --><a/>").tag == "a"
     assert xmlsafe.parse(b"<!-- --><!-- <!DOCTYPE x> <!DOCTYPE y> --><a/><!-- <!DOCTYPE x> -->").tag == "a"
