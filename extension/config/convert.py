@@ -38,6 +38,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="F",
         help="write the protected settings there (for mdsd: the document with its secrets), mode 0600",
     )
+    parser.add_argument(
+        "--vm-uuid", metavar="U", help="the UUID in a document for JSON blobs and scale sets (default: this machine's)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -73,20 +76,26 @@ def converted(args: argparse.Namespace) -> tuple[bytes, bytes, list[str]]:
     if xmlsafe.looks_like_xml(data):
         xml = data
     else:
-        xml, settings, whole = _document_of(data, args)
+        xml, settings, protected, dialect = _document_of(data, args)
+        whole = protected is not None
+        if dialect == args.to:
+            return _written(settings), _written(protected) if whole else b"", []
     plan = _plan(xml, args.file if settings is None else f"the document of {args.file}")
     if args.to == "mdsd":
         public = without_secrets(xml)
         return public, xml if whole else b"", []
     public_part, protected, missing = _settings(plan, xml, args.to, settings)
-    secret = json.dumps(protected, indent=1).encode() + b"\n" if whole else b""
-    return json.dumps(public_part, indent=1).encode() + b"\n", secret, missing
+    return _written(public_part), _written(protected) if whole else b"", missing
 
 
-def _document_of(data: bytes, args: argparse.Namespace) -> tuple[bytes, Any, bool]:
-    """The document that settings ask for, the public settings, and whether their credentials are known."""
+def _written(settings: Any) -> bytes:
+    return json.dumps(settings, indent=1).encode() + b"\n"
+
+
+def _document_of(data: bytes, args: argparse.Namespace) -> tuple[bytes, Any, Any, str]:
+    """The document that settings ask for, public and protected settings (None where there are none), the dialect."""
+    from extension.config import machine
     from extension.config.build import generate
-    from extension.config.machine import Machine
     from extension.config.problems import Problems
     from extension.config.settings_file import split
     from extension.config.values import PROTECTED
@@ -101,12 +110,13 @@ def _document_of(data: bytes, args: argparse.Namespace) -> tuple[bytes, Any, boo
         protected = dict(_STAND_IN)
         if isinstance(parts.public, dict) and isinstance(parts.public.get("StorageAccount"), str):
             protected["storageAccountName"] = parts.public["StorageAccount"] or _STAND_IN["storageAccountName"]
-    made = generate(parts.public, protected, machine=Machine("", ""))
+    uuid = machine.vm_uuid() if args.vm_uuid is None else args.vm_uuid
+    made = generate(parts.public, protected, machine=machine.Machine(uuid, ""))
     problems.extend(made.problems)
     _tell(problems)
     if made.xml is None or problems.failed:
         raise ConvertError(f"{args.file}: the settings make no document")
-    return made.xml, parts.public, whole
+    return made.xml, parts.public, protected if whole else None, made.dialect
 
 
 def _plan(xml: bytes, name: str) -> Plan:
@@ -181,8 +191,10 @@ def _logs(given: Any, public: Any, to: str) -> None:
     """Files to follow, whose paths no document has: from settings to settings."""
     if not isinstance(given, dict):
         return
-    if to == "3.0" and _levels(given) is not None:
-        public["ladCfg"]["diagnosticMonitorConfiguration"]["syslogEvents"] = _levels(given)
+    levels = _levels(given)
+    if to == "3.0" and isinstance(levels, dict):  # its sinks are named anew
+        syslog = public["ladCfg"]["diagnosticMonitorConfiguration"].setdefault("syslogEvents", {})
+        syslog |= {key: value for key, value in levels.items() if key != "sinks"}
     listed = given.get("fileLogs") if to == "2.3" else given.get("fileCfg")
     own = given.get("fileCfg") if to == "2.3" else given.get("fileLogs")
     found = []
@@ -203,7 +215,7 @@ def _missing(plan: Plan, public: Any, protected: Any, to: str) -> list[str]:
     from extension.config.problems import Problems
 
     stand_in = {**_STAND_IN, **{k: v for k, v in protected.items() if k == "sinksConfig"}}
-    made = generate(public, stand_in, lad=to, machine=Machine(_instance(plan), ""))
+    made = generate(public, stand_in, lad="2.3" if to == "2.3" else None, machine=Machine(_instance(plan), ""))
     wanted = streams(plan)
     if made.xml is None:
         told = "; ".join(p.message for p in made.problems if p.severity == "error")

@@ -23,7 +23,7 @@ def without_secrets(xml: bytes) -> bytes:
         element.attrib.pop("decryptKeyPath", "")
         if name == "Key" and (element.text or "").strip():
             element.text = PLACEHOLDER
-        for attribute in ("key", "connectionString", "sasURL"):
+        for attribute in ("key", "connectionString", "sasURL", "appInsightsKey"):
             if element.get(attribute):
                 element.set(attribute, PLACEHOLDER)
     return etree.tostring(root, encoding="utf-8", xml_declaration=False) + b"\n"

@@ -3,42 +3,44 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 from urllib.parse import urlsplit
 
+from extension.config import instance
 from extension.config.convert_streams import asked
 from extension.config.counters30 import CLASSES
 from extension.config.lad30_logs import FACILITIES
 from extension.plan import Account, Derived, Plan, Query
 
+SYSLOG = frozenset(("syslog", "mdsd.syslog"))
+"""The sources that syslog comes in by."""
+
 VOLUMES = {1: "Small", 10: "Medium", 100: "Large"}
 _WAD = re.compile(r"WADMetrics(P[A-Z0-9]+)P10DV2S\Z", re.ASCII)
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
 _ESCAPED = re.compile(r":([0-9A-F]{4})")
 
 Settings = dict[str, Any]
 
 
 def later(plan: Plan) -> tuple[Settings, Settings]:
-    """Public and protected settings of LAD 3.0."""
-    monitor: Settings = {"eventVolume": VOLUMES[plan.partitions]}
+    """Public and protected settings of LAD 3.0, whose metricAggregation tells them from those of 2.3."""
+    resource, counters = resource_id(plan), list(_counters(plan))
+    periods = _periods(plan) if counters else []
+    metrics: Settings = {"resourceId": resource} if resource else {}
+    metrics["metricAggregation"] = [{"scheduledTransferPeriod": period} for period in periods]
+    monitor: Settings = {"eventVolume": VOLUMES[plan.partitions], "metrics": metrics}
     sinks: list[Settings] = []
-    counters = list(_counters(plan))
     if counters:
-        monitor["metrics"] = {
-            "resourceId": resource_id(plan),
-            "metricAggregation": [{"scheduledTransferPeriod": period} for period in _periods(plan)],
-        }
         monitor["performanceCounters"] = {"performanceCounterConfiguration": counters}
-        named = [*_blob_sinks(plan), *_hub_sinks(plan)]
-        if named:
-            monitor["performanceCounters"]["sinks"] = ",".join(str(sink["name"]) for sink in named)
-            sinks += named
+        _name_sinks(monitor["performanceCounters"], [*_blob_sinks(plan), *_hub_sinks(plan)], sinks)
     perf, perf_sinks = _perf(plan)
     sinks += [sink for sink in perf_sinks if sink not in sinks]
     if syslog(plan):
         monitor["syslogEvents"] = {"syslogEventConfiguration": dict.fromkeys(FACILITIES, "LOG_DEBUG")}
-    public: Settings = {"ladCfg": {"diagnosticMonitorConfiguration": monitor}}
+        _name_sinks(monitor["syslogEvents"], _syslog_sinks(plan), sinks)
+    public: Settings = {"ladCfg": {"diagnosticMonitorConfiguration": monitor}, **_instance(plan)}
     if perf:
         public["perfCfg"] = perf
     protected = credentials(plan)
@@ -48,23 +50,33 @@ def later(plan: Plan) -> tuple[Settings, Settings]:
     return _with_account(plan, public), protected
 
 
+def _name_sinks(feature: Settings, named: list[Settings], sinks: list[Settings]) -> None:
+    """``named`` as the sinks of ``feature``, defined in ``sinks``."""
+    if named:
+        feature["sinks"] = ",".join(str(sink["name"]) for sink in named)
+        sinks += [sink for sink in named if sink not in sinks]
+
+
 def earlier(plan: Plan) -> tuple[Settings, Settings]:
     """Public and protected settings of LAD 2.3, where its own words do; :func:`whole` has the rest."""
     perf, _ = _perf(plan)
     rates = {query.rate for query in plan.queries if query.target.store == "table"}
     public: Settings = {"eventVolume": VOLUMES[plan.partitions]}
-    public["perfCfg"] = [{name: one[name] for name in ("query", "table", "namespace") if name in one} for one in perf]
+    public["perfCfg"] = [
+        {name: one[name] for name in ("query", "table", "namespace") if name in one} for one in perf if "table" in one
+    ]
     if len(rates) == 1:
         public["sampleRateInSeconds"] = str(rates.pop())
     if any(True for _ in _metrics(plan)):
         public["ladCfg"] = {"diagnosticMonitorConfiguration": {"metrics": {"resourceId": resource_id(plan)}}}
+        public |= _instance(plan)
     public["enableSyslog"] = "true" if syslog(plan) else "false"
     return _with_account(plan, public), credentials(plan)
 
 
 def syslog(plan: Plan) -> bool:
     """Whether the rows of syslog have a table."""
-    return any(route.source in ("syslog", "mdsd.syslog") for route in plan.routes)
+    return any(route.source in SYSLOG for route in plan.routes) or any(p.event in SYSLOG for p in plan.publishers)
 
 
 def followed(plan: Plan) -> list[str]:
@@ -96,6 +108,15 @@ def resource_id(plan: Plan) -> str:
             return value
     keys = [d.lad.partition_key for _, d in _metrics(plan) if d.lad is not None]
     return _ESCAPED.sub(lambda m: chr(int(m.group(1), 16)), keys[0]) if keys else ""
+
+
+def _instance(plan: Plan) -> Settings:
+    """``instanceID``, but for the UUID of a scale set's machine, which LAD finds out on each of them."""
+    found = {d.lad.instance_id for _, d in _metrics(plan) if d.lad is not None}
+    one = found.pop() if len(found) == 1 else ""
+    machines = {value for name, value in plan.obo if name == "agentIdentityHash"}
+    own = one in machines or _UUID.fullmatch(one) is not None
+    return {"instanceID": one} if one and not (own and instance.is_scale_set(resource_id(plan))) else {}
 
 
 def _with_account(plan: Plan, public: Settings) -> Settings:
@@ -171,9 +192,21 @@ def _blob_sinks(plan: Plan) -> list[Settings]:
 
 
 def _hub_sinks(plan: Plan) -> list[Settings]:
-    local = {d.target.event for _, d in _metrics(plan) if d.target.store == "local"}
-    urls = dict.fromkeys(p.url for p in plan.publishers if p.event in local)
-    return [{"name": f"EventHub{n}", "type": "EventHub", "sasURL": url} for n, url in enumerate(urls, 1)]
+    return _hubs(plan, {d.target.event for _, d in _metrics(plan) if d.target.store == "local"})
+
+
+def _hubs(plan: Plan, events: Set[str]) -> list[Settings]:
+    """The Event Hubs that the rows of ``events`` go to; a hub has one name wherever it is used."""
+    names = {url: f"EventHub{n}" for n, url in enumerate(dict.fromkeys(p.url for p in plan.publishers), 1)}
+    urls = dict.fromkeys(p.url for p in plan.publishers if p.event in events)
+    return [{"name": names[url], "type": "EventHub", "sasURL": url} for url in urls]
+
+
+def _syslog_sinks(plan: Plan) -> list[Settings]:
+    targets = [route.target for route in plan.routes if route.source in SYSLOG]
+    blobs = dict.fromkeys(target.event for target in targets if target.store == "jsonblob")
+    local = {target.event for target in targets if target.store == "local"}
+    return [*({"name": name, "type": "JsonBlob"} for name in blobs), *_hubs(plan, {*SYSLOG, *local})]
 
 
 def _perf(plan: Plan) -> tuple[list[Settings], list[Settings]]:
@@ -182,7 +215,8 @@ def _perf(plan: Plan) -> tuple[list[Settings], list[Settings]]:
     sinks: dict[str, Settings] = {}
     for query in plan.queries:
         store, event = query.target.store, query.target.event
-        if store not in ("table", "jsonblob") or query.unpivot is not None:
+        hubs = _hubs(plan, {event}) if store == "local" else []
+        if query.unpivot is not None or not (hubs or store in ("table", "jsonblob")):
             continue
         key = (query.namespace, query.text, query.rate)
         one = found.setdefault(key, {"query": query.text})
@@ -191,8 +225,8 @@ def _perf(plan: Plan) -> tuple[list[Settings], list[Settings]]:
             one = found.setdefault(key, {"query": query.text})
         if store == "table":
             one["table"] = event
-        else:
-            one["sinks"] = ",".join(filter(None, (one.get("sinks"), event)))
-            sinks[event] = {"name": event, "type": "JsonBlob"}
+        for sink in hubs or ([{"name": event, "type": "JsonBlob"}] if store == "jsonblob" else []):
+            one["sinks"] = ",".join(filter(None, (one.get("sinks"), sink["name"])))
+            sinks[sink["name"]] = sink
         one |= {"namespace": query.namespace, "frequency": query.rate}
     return list(found.values()), list(sinks.values())

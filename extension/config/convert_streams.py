@@ -88,11 +88,13 @@ def _ways(plan: Plan, event: str, seen: tuple[str, ...] = ()) -> Iterator[tuple[
         else:
             yield step, _place(derived.target)
     for route in plan.routes:
-        if route.source == event:
+        if route.source == event and route.target.store == "local" and event not in seen:
+            yield from _ways(plan, route.target.event, (*seen, event))
+        elif route.source == event and route.target.store != "local":
             yield (), _place(route.target)
     for publisher in plan.publishers:
         if publisher.event == event:
-            yield (), "an Event Hub"
+            yield (), _hub(publisher.url)
 
 
 def _step(derived: Derived, first: bool) -> tuple[str, ...]:
@@ -100,6 +102,12 @@ def _step(derived: Derived, first: bool) -> tuple[str, ...]:
         return (f"copied every {derived.duration} s",) if first else ()
     suffix = f" of instance {derived.lad.instance_id}" if derived.lad.instance_id else ""
     return (f"aggregated over {derived.duration} s{suffix} under {derived.lad.partition_key or 'no key'}",)
+
+
+def _hub(url: str) -> str:
+    """The hub's address without its SAS; a URL of another form is not shown."""
+    plain = re.match(r"https://([\w.:-]{1,200}/[\w./-]{1,200})(?:\?|$)", url, re.ASCII)
+    return f"Event Hub {plain.group(1)}" if plain else "an Event Hub"
 
 
 def _place(target: Target) -> str:

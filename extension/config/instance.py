@@ -25,13 +25,17 @@ def given(public: Object, problems: Problems) -> str:
     return instance
 
 
+def is_scale_set(resource_id: str) -> bool:
+    """Whether it is that of a scale set or of one of its machines, in any case."""
+    return _SCALE_SET.lower() in resource_id.lower()
+
+
 def of(instance: str, resource_id: str, path: str, exact: bool, vm_uuid: str, problems: Problems) -> str:
     """``instance`` if given, else the machine's UUID where ``resource_id`` (found at ``path``) is of a scale set.
 
     ``exact``: as LAD, which told a scale set by the usual spelling only.
     """
-    where, scale_set = (resource_id, _SCALE_SET) if exact else (resource_id.lower(), _SCALE_SET.lower())
-    if instance or scale_set not in where:
+    if instance or not (_SCALE_SET in resource_id if exact else is_scale_set(resource_id)):
         return instance
     if not vm_uuid:
         problems.warning(

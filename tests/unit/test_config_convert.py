@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from extension.cli import main
+from extension.config.build import generate
 from extension.config.convert_files import PLACEHOLDER, without_secrets
 from extension.config.convert_streams import asked, streams
 from extension.config.defaults import public_settings
+from extension.config.lad30_logs import FACILITIES
+from extension.config.machine import Machine
 from extension.config.plan import planned
 from extension.plan import Account
 from tests.daemon_bed import document
@@ -96,6 +99,106 @@ def test_there_and_back_is_the_same(tmp_path: Path) -> None:
     assert code == 0, err
     assert _streams(third) == _streams(secret)
     assert len(_streams(third)) == 48 * 2 + 1
+
+
+MEMORY = "SELECT UsedMemory FROM SCX_MemoryStatisticalInformation"
+HUBS = [
+    {
+        "name": f"hub{n}",
+        "type": "EventHub",
+        "sasURL": f"https://ns.servicebus.windows.net/h{n}?sr=x&sig={SIG}&se=9&skn=s",
+    }
+    for n in (1, 2)
+]
+BLOB = {"name": "logs", "type": "JsonBlob"}
+UUID = ("--vm-uuid", "UUID-1")
+
+
+def _with_sinks() -> tuple[dict[str, Any], dict[str, Any]]:
+    """All features of 3.0 that a document has words for, with sinks."""
+    monitor = {
+        "metrics": {"resourceId": RESOURCE, "metricAggregation": [{"scheduledTransferPeriod": "PT1M"}]},
+        "syslogEvents": {
+            "syslogEventConfiguration": dict.fromkeys(FACILITIES, "LOG_DEBUG"), "sinks": "logs,hub1,hub2"
+        },
+    }  # fmt: skip
+    public = {
+        "ladCfg": {"diagnosticMonitorConfiguration": monitor},
+        "perfCfg": [
+            {"query": MEMORY, "table": "Mem", "sinks": "hub2,logs"},
+            {"query": MEMORY, "sinks": "hub1,hub2", "frequency": 60},
+        ],
+    }
+    return public, {**WITH_SAS, "sinksConfig": {"sink": [*HUBS, BLOB]}}
+
+
+def test_sinks_of_every_feature_come_back(tmp_path: Path) -> None:
+    xml, protected, again = tmp_path / "full.xml", tmp_path / "p.json", tmp_path / "again.xml"
+    assert convert("--to", "mdsd", _file(tmp_path, *_with_sinks()), "--protected-out", xml, *UUID)[0] == 0
+    code, out, err = convert("--to", "3.0", xml, "--protected-out", protected)
+    assert code == 1
+    assert [line for line in err.splitlines() if line.startswith("no counterpart")] == [
+        "no counterpart: the syslog facilities and levels: a document has none, all of them are written"
+    ]
+    assert SIG not in out + err
+    made, secret = json.loads(out), json.loads(protected.read_text())
+    assert {sink["sasURL"] for sink in secret["sinksConfig"]["sink"] if "sasURL" in sink} == {h["sasURL"] for h in HUBS}
+    assert made["ladCfg"]["diagnosticMonitorConfiguration"]["syslogEvents"]["sinks"].startswith("logs,EventHub")
+    assert convert("--to", "mdsd", _file(tmp_path, made, secret), "--protected-out", again, *UUID)[0] == 0
+    assert _streams(again) == _streams(xml)
+    assert len(_streams(xml)) == 4 + 2 + 2 + 1
+    root = etree.parse(str(xml)).getroot()
+    hashes = [e.get("value") for e in root.iter("OboDirectPartitionField") if e.get("name") == "agentIdentityHash"]
+    assert hashes == ["UUID-1"]
+
+
+def test_a_second_hub_of_a_log_has_a_counterpart_in_no_form_of_2_3(tmp_path: Path) -> None:
+    metrics = {"resourceId": RESOURCE, "metricAggregation": []}
+    public: dict[str, Any] = {"ladCfg": {"diagnosticMonitorConfiguration": {"metrics": metrics}}}
+    public["fileLogs"] = [{"file": "/var/log/a", "table": "ALog", "sinks": "hub1,hub2"}]
+    secret = {**WITH_SAS, "sinksConfig": {"sink": HUBS}}
+    for to in ("2.3", "3.0", "mdsd"):
+        code, _, err = convert("--to", to, _file(tmp_path, public, secret))
+        assert code == (1 if to == "2.3" else 0)
+        for n in (1, 2):
+            assert (f"no counterpart: log -> Event Hub ns.servicebus.windows.net/h{n}" in err) == (to == "2.3")
+
+
+def test_a_query_without_a_table_breaks_no_other_in_earlier_settings(tmp_path: Path) -> None:
+    public, secret = _with_sinks()
+    public["perfCfg"] = [{"query": MEMORY, "sinks": "logs"}, {"query": MEMORY, "table": "Mem"}]
+    code, out, err = convert("--to", "2.3", _file(tmp_path, public, secret))
+    assert code == 1
+    assert json.loads(out)["perfCfg"] == [{"query": MEMORY, "table": "Mem", "namespace": "root/scx"}]
+    assert "table Mem" not in err
+
+
+def test_settings_of_the_wanted_form_stay_as_they_are(tmp_path: Path) -> None:
+    public, secret = _with_sinks()
+    public["fileLogs"] = [{"file": "/var/log/a", "sinks": "hub1"}]
+    protected = tmp_path / "p.json"
+    code, out, _ = convert("--to", "3.0", _file(tmp_path, public, secret), "--protected-out", protected)
+    assert (code, json.loads(out), json.loads(protected.read_text())) == (0, public, secret)
+
+
+@pytest.mark.parametrize("kind", ["virtualMachines/web-01", "virtualMachineScaleSets/ss/virtualMachines/0"])
+@pytest.mark.parametrize("given", ["web-7", ""])
+def test_instance_ids_come_back(tmp_path: Path, kind: str, given: str) -> None:
+    public, xml = _later(), tmp_path / "full.xml"
+    metrics = public["ladCfg"]["diagnosticMonitorConfiguration"]["metrics"]
+    metrics["resourceId"] = RESOURCE.replace("virtualMachines/web-01", kind)
+    public |= {"instanceID": given} if given else {}
+    assert convert("--to", "mdsd", _file(tmp_path, public, WITH_SAS), "--protected-out", xml, *UUID)[0] == 0
+    _, out, err = convert("--to", "3.0", xml)
+    assert json.loads(out).get("instanceID", "") == given
+    assert "aggregated" not in err
+
+
+def test_later_settings_are_told_from_earlier_ones(tmp_path: Path) -> None:
+    """Without counters nothing else would."""
+    _, out, _ = convert("--to", "3.0", _file(tmp_path, {"perfCfg": [], "enableSyslog": "true"}, WITH_SAS))
+    made = generate(json.loads(out), WITH_SAS, machine=Machine("", ""))
+    assert made.dialect == "3.0"
 
 
 @pytest.mark.parametrize("to", ["2.3", "3.0", "mdsd"])
