@@ -14,7 +14,8 @@ from lxml import etree
 
 from extension.config import xmlsafe
 from extension.config.document_model import Place
-from extension.config.problems import Problems, Severity, holds_secret, printable
+from extension.config.problems import Problems, Severity, printable
+from extension.config.redact import holds_secret
 
 MdsdSeverity = Literal["Fatal", "Error", "Warning", "Info"]
 NO_MESSAGES = "Parse succeeded with no messages."

@@ -6,6 +6,7 @@ import os
 import sys
 
 from extension.config.problems import Problem, Problems
+from extension.config.redact import redacted
 
 MAX_BYTES = 16 << 20
 
@@ -14,7 +15,7 @@ class InputError(Exception):
     """A file that cannot be used: one line that names it, the reason and the cure; ``problem`` has them apart."""
 
     def __init__(self, path: str, message: str, cure: str) -> None:
-        self.problem = Problem("error", path, message, cure)
+        self.problem = Problem("error", redacted(path), message, cure)
         super().__init__(self.problem.render().removeprefix("error: "))
 
 

@@ -87,7 +87,9 @@ def report_idle(public: Object, protected: Object, account: str, problems: Probl
             )
     other = values.text(public, "StorageAccount", PUBLIC, problems).strip()
     path = member(PUBLIC, "StorageAccount")
-    if other and account and other.lower() != account.lower():
+    if values.placeholder(other):
+        problems.warning(path, "is a placeholder that was not filled in", "give the name of the storage account", other)
+    elif other and account and other.lower() != account.lower():
         problems.warning(
             path,
             "is not the account of the protected settings: rows go there, the portal looks for them here",

@@ -117,7 +117,10 @@ def _report_unused(sinks: Sinks, used: Iterable[str], problems: Problems) -> Non
 def _storage_account(public: Object, account: str, problems: Problems) -> None:
     """The public account is the portal's; it should be the one that rows go to."""
     shown = values.text(public, "StorageAccount", PUBLIC, problems)
-    if shown and account and shown.lower() != account.lower():
+    if values.placeholder(shown):
+        message = "is a placeholder that was not filled in"
+        problems.warning(member(PUBLIC, "StorageAccount"), message, "give the name of the storage account", shown)
+    elif shown and account and shown.lower() != account.lower():
         problems.warning(
             member(PUBLIC, "StorageAccount"),
             "is not the account of the protected settings: rows go there, the portal looks for them here",

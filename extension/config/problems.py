@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal
 
+from extension.config.redact import holds_secret, redacted
+
 Severity = Literal["error", "warning", "note"]
 LIMIT = 500
 """Findings that are kept; more are counted, so that a hostile file of millions of mistakes cannot fill the memory."""
 
-_SECRET = re.compile(
-    r"(?:^|[?&;\s]|%26)sig(?:=|%3D)|AccountKey=|SharedAccess|(?:://|^)[^/@\s]+:[^/@\s]+@|^\s*[A-Za-z0-9+/]{40,}={0,2}\s*$",
-    re.IGNORECASE,
-)
 _HIDDEN = "(not shown: it may hold a secret)"
-
-_SEARCHED = 500  # of a value; no message shows more
 _SHOWN = 80  # characters of an offending value that a message repeats
 
 
@@ -27,11 +22,6 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def holds_secret(text: str) -> bool:
-    """Whether ``text`` looks as if a key, a SAS or a password stood in it."""
-    return _SECRET.search(text[:_SEARCHED]) is not None
 
 
 def shorten(text: str) -> str:
@@ -92,6 +82,9 @@ class Problems:
     def _add(self, problem: Problem) -> None:
         if problem.value and holds_secret(problem.value):
             problem = replace(problem, value=_HIDDEN)
+        path, message, cure = (redacted(text) for text in (problem.path, problem.message, problem.cure))
+        if (path, message, cure) != (problem.path, problem.message, problem.cure):
+            problem = replace(problem, path=path, message=message, cure=cure)
         self._failed = self._failed or problem.severity == "error"
         if problem in self._found:
             return

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from extension.config import xmlsafe
-from extension.config.problems import Problems, holds_secret
+from extension.config.problems import Problems
+from extension.config.redact import holds_secret
 
 Object = Mapping[str, object]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import hashlib
 import json
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import quote
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -119,3 +123,26 @@ def test_any_text_as_the_url_of_a_hub(url: str) -> None:
     problems = Problems()
     hub_url.judge(url + f"&sig={SECRET}", "$.x", NOW, problems)
     assert all(SECRET not in p.render() for p in problems)
+
+
+DRAWN = base64.b64encode(hashlib.sha256(b"drawn").digest()).decode()
+FORMS = (
+    DRAWN, f"x{DRAWN}", quote(DRAWN, safe=""), f"sig={DRAWN}", json.dumps({"key": DRAWN}),
+    SAS.replace(SECRET, quote(DRAWN, safe="")), f"AccountName=a;AccountKey={DRAWN};EndpointSuffix=b",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("lad", [None, "2.3", "4.0"])
+@pytest.mark.parametrize("form", FORMS, ids=range(len(FORMS)))
+def test_a_secret_in_a_wrong_place_is_not_repeated(form: str, lad: str | None) -> None:
+    parts = {text[i : i + 12] for text in (DRAWN, quote(DRAWN, safe="")) for i in range(len(text) - 11)}
+    for path in PLACES:
+        if len(path) < 2:
+            continue
+        for drop in (False, True):
+            changed = replaced(path, form, drop)
+            if drop:  # as the name of a setting
+                changed["public"][form] = changed["protected"][form] = 1
+            made = generate(changed["public"], changed["protected"], lad=lad, machine=Machine("u", ""), now=NOW)
+            told = "".join(p.render() + json.dumps(p.to_json()) for p in made.problems)
+            assert not [part for part in parts if part in told], path

@@ -946,6 +946,12 @@ def test_nested_settings_without_effect_are_named() -> None:
     assert "did you mean performanceCounters?" in texts(generated, "warning", f"{MONITOR}.perfomanceCounters")
 
 
+@pytest.mark.parametrize("lad", ["2.3", "3.0", None])
+def test_placeholder_of_the_portal_s_account_is_named(lad: str | None) -> None:
+    generated = made({**public(counter()), "StorageAccount": "__ACCOUNT__"}, lad=lad)
+    assert "placeholder" in texts(generated, "warning", "$.public.StorageAccount")
+
+
 def test_account_of_the_portal_should_be_the_same() -> None:
     assert not texts(made({**public(counter()), "StorageAccount": "diagacct01"}), "warning")
     assert "the portal looks" in texts(made({**public(counter()), "StorageAccount": "x"}), "warning")

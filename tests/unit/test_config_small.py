@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import uuid
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from extension.config import durations, machine, xmlsafe
 from extension.config.problems import LIMIT, Problem, Problems, nearest
+from extension.config.redact import redacted
 
 
 @pytest.mark.parametrize(
@@ -98,6 +102,37 @@ def test_problems_keep_their_order_and_count_once() -> None:
     assert [p.path for p in problems.all()] == ["b", "a"]
     assert problems.failed
     assert len(problems) == 2
+
+
+@pytest.mark.parametrize("before", ["x", " ", "", "sv=1&sig=", "percentavailablememory"])
+@pytest.mark.parametrize("quoted", [True, False])
+def test_what_looks_like_a_secret_is_said_nowhere(before: str, quoted: bool) -> None:
+    secret = b"".join(hashlib.sha256(bytes([n])).digest() for n in range(2))
+    text = base64.b64encode(secret).decode()
+    given_text = before + (quote(text, safe="") if quoted else text)
+    problems = Problems()
+    problems.error(
+        f"$.public[{given_text!r}]", f"found '{given_text}' here", f"write {given_text}", f"a {given_text} b"
+    )
+    told = repr(list(problems)) + "".join(p.render() for p in problems)
+    parts = {text[i : i + 16] for i in range(len(text) - 15)}
+    assert not [part for part in parts if part in told]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/subscriptions/0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0/resourceGroups/Prod001Group/providers/Microsoft.Compute",
+        "/SUBSCRIPTIONS/A/RESOURCEGROUPS/MYGROUP12345/PROVIDERS/MICROSOFTCOMPUTE",
+        "SELECT PercentProcessorTimeAndMuchMoreOfIt2 FROM SCX_ProcessorStatisticalInformation",
+        "/var/log/containers/MyApplication2024/Worker01/output.log",
+        "0123456789012345678901234567890123456789012345",
+        "https://acct.table.core.windows.net/Some/Long/Path/Without/Any/Secret/In/It/At/All",
+    ],
+)
+def test_what_is_plain_is_repeated(text: str) -> None:
+    assert redacted(text) == text
+    assert redacted("x" * 3000) == "x" * 1000 + "... (3000 characters)"
 
 
 def test_a_flood_of_problems_is_counted_not_kept() -> None:
