@@ -49,10 +49,12 @@ bench: $(VENV)/.test
 	-$(BIN)/python bench/upload.py
 	$(BIN)/python bench/memory.py
 
+# Bytecode is written here once: with PYTHONDONTWRITEBYTECODE each command would compile again what it imports.
 $(VENV)/.runtime: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "lad-emulator needs Python 3.10 or newer; run: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -e .
+	$(BIN)/python -m compileall -q handler extension omi_queries
 	touch $@
 
 $(VENV)/.test: pyproject.toml $(VENV)/.runtime
