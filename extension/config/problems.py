@@ -11,9 +11,11 @@ from extension.config.redact import holds_secret, redacted
 
 Severity = Literal["error", "warning", "note"]
 LIMIT = 500
-"""Findings that are kept; more are counted, so that a hostile file of millions of mistakes cannot fill the memory."""
+"""Findings that are kept, and as many errors besides; more are counted, so that a hostile file of millions of mistakes
+cannot fill the memory."""
 
 _HIDDEN = "(not shown: it may hold a secret)"
+_REST = "..."  # the path of the finding that counts those that are not listed
 _SHOWN = 80  # characters of an offending value that a message repeats
 
 
@@ -69,12 +71,14 @@ class Problems:
     def __init__(self) -> None:
         self._found: dict[Problem, None] = {}
         self._more = 0
+        self._errors = self._more_errors = 0
         self._failed = False
 
     def __iter__(self) -> Iterator[Problem]:
         yield from self._found
         if self._more:
-            yield Problem("error" if self._failed else "warning", "...", f"{self._more} more problems are not listed")
+            severity: Severity = "error" if self._more_errors else "warning"
+            yield Problem(severity, _REST, f"{self._more} more problems are not listed")
 
     def __len__(self) -> int:
         return len(self._found) + self._more
@@ -82,16 +86,20 @@ class Problems:
     def _add(self, problem: Problem) -> None:
         if problem.value and holds_secret(problem.value):
             problem = replace(problem, value=_HIDDEN)
+        error = problem.severity == "error"
+        self._failed = self._failed or error
+        room = len(self._found) < LIMIT or (error and self._errors < LIMIT) or problem.path == _REST
+        if not room:
+            unlisted = problem not in self._found
+            self._more += unlisted
+            self._more_errors += error and unlisted
+            return
         path, message, cure = (redacted(text) for text in (problem.path, problem.message, problem.cure))
         if (path, message, cure) != (problem.path, problem.message, problem.cure):
             problem = replace(problem, path=path, message=message, cure=cure)
-        self._failed = self._failed or problem.severity == "error"
-        if problem in self._found:
-            return
-        if len(self._found) < LIMIT:
+        if problem not in self._found:
             self._found[problem] = None
-        else:
-            self._more += 1
+            self._errors += error
 
     def nearest(self, name: str, known: Iterable[str]) -> str:
         """As the function :func:`nearest`, but without the search once nobody would see its result."""

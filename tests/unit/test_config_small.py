@@ -141,9 +141,19 @@ def test_a_flood_of_problems_is_counted_not_kept() -> None:
         problems.warning(f"line {i}", "odd")
     problems.error("late", "bad")
     listed = problems.all()
-    assert len(listed) == LIMIT + 1
-    assert listed[-1] == Problem("error", "...", "8 more problems are not listed")
+    assert listed[-2:] == (
+        Problem("error", "late", "bad"),  # what holds everything up is named
+        Problem("warning", "...", "7 more problems are not listed"),
+    )
+    assert len(listed) == LIMIT + 2
     assert problems.failed
+    for i in range(LIMIT + 2):
+        problems.error(f"line {i}", "bad")
+    assert len(problems.all()) == 2 * LIMIT + 1
+    assert problems.all()[-1] == Problem("error", "...", "10 more problems are not listed")
+    again = Problems()
+    again.extend(problems)
+    assert again.all() == problems.all()
 
 
 def test_nearest_spelling() -> None:
