@@ -79,8 +79,7 @@ class Client:
             except BlockingIOError:
                 pass
             except OSError:
-                replies.clear()
-                self.connection.end("the connection broke")
+                self.connection.unheard()
         if sent:
             del replies[:sent]
             self.active = now

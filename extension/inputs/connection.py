@@ -33,6 +33,7 @@ class Connection:
         self._dynamic = decoder.kind == DYNAMIC
         self._framer: Framer = DynamicFramer() if self._dynamic else StaticFramer()
         self.replies = bytearray()
+        self._heard = True
         self.ended = ""
         self.broken = False
 
@@ -58,6 +59,11 @@ class Connection:
         """Read nothing more."""
         if not self.ended:
             self.ended, self.broken = why, broken
+
+    def unheard(self) -> None:
+        """Nobody reads the replies any more; what was sent before that is taken all the same."""
+        self.replies.clear()
+        self._heard = False
 
     def take(self, limit: int, now_us: int, notices: list[Notice]) -> list[Answer]:
         """The answers to at most ``limit`` messages; a list shorter than that means that no more is complete.
@@ -113,7 +119,7 @@ class Connection:
                     self.end("its event could not be stored", broken=True)
                     return
                 line = answer.not_stored
-            if not line:
+            if not line or not self._heard:
                 continue
             if not self._dynamic and self.replies and len(self.replies) + len(line) > MAX_REPLIES:
                 notices.append(Notice("reply dropped: the client does not read its replies"))

@@ -42,6 +42,8 @@ ACCEPTS = 32
 IDLE_S = 60.0
 """A client without traffic for so long gives its place to a new one when all are taken."""
 STORE_RETRY_S = (0.5, 30.0)
+CLOSE_S = 0.3
+"""What has arrived when the inputs are closed is taken for so long."""
 
 Ingest = Callable[[list[Event]], bool]
 """Stores events in one transaction: True once they are durable, False if they could not be stored."""
@@ -118,7 +120,14 @@ class Inputs:
             self._paused_until = 0.0
         self._throttle.spend(0.0, 0)
         self._listeners.attend(now)
-        ready = [(key.data, events) for key, events in self._selector.select(0)]
+        stored = self._turn(now, [(key.data, events) for key, events in self._selector.select(0)])
+        self._throttle.spend(self._cpu() - used, self.stored - before)
+        for client in self._clients:
+            self._watch(client)
+        return stored
+
+    def _turn(self, now: float, ready: list[tuple[object, int]]) -> bool:
+        """Serve what is ready; True if events were stored."""
         for who, _ in ready:
             if isinstance(who, Listening):
                 self._accept(who, now)
@@ -131,17 +140,31 @@ class Inputs:
         self._bound()
         for client in list(self._clients):
             self._expire(client, now)
-        self._throttle.spend(self._cpu() - used, self.stored - before)
-        for client in self._clients:
-            self._watch(client)
         return stored
 
     def close(self) -> None:
-        """Close everything and remove the sockets' files. Whatever was acknowledged is stored."""
+        """Close everything and remove the sockets' files. Whatever was acknowledged is stored.
+
+        What has arrived by now is still taken, as far as that goes at once: a client that waits for no reply could not
+        know that it has to be sent again, and one that does would send it twice.
+        """
+        for listening in self._listeners.open_ones():
+            self._accept(listening, self._monotonic())
         self._listeners.close()
+        self._take_the_rest()
         for client in list(self._clients):
             self._drop(client)
         self._selector.close()
+
+    def _take_the_rest(self) -> None:
+        begun = time.monotonic()  # the real time, whatever runs the deadlines: a client may never cease to send
+        while self._clients and not self._waits and time.monotonic() - begun < CLOSE_S:
+            for client in self._clients:
+                self._watch(client)
+            ready = [(key.data, events) for key, events in self._selector.select(0)]
+            if not ready and not any(c.more and not c.connection.blocked for c in self._clients):
+                break
+            self._turn(self._monotonic(), ready)
 
     # -- clients
 

@@ -191,6 +191,41 @@ def test_a_client_that_has_gone_before_its_turn_is_stored(bed: Bed) -> None:
     assert len(bed.stored()) == 1
 
 
+@pytest.mark.parametrize("kind", ["json", "djson"])
+def test_all_that_a_client_sent_before_it_went_is_stored(bed: Bed, kind: str) -> None:
+    text = "x" * 1000
+    one = event(text) if kind == "json" else frame(["d", 1, 1, [["m", "FT_STRING"]], [text]])
+    client = bed.connect(kind)
+    count = 2 * client_of.READ_BYTES // len(one)  # its first replies find nobody, the rest is not yet read
+    client.sendall(b"".join(one.replace(b"xxxxxx", b"%06d" % n, 1) for n in range(count)))
+    client.close()
+    bed.turns()
+    assert len(bed.stored()) == count
+    assert bed.inputs.attention_in() > 1  # nobody is left to serve
+
+
+def test_what_has_arrived_is_stored_and_answered_when_the_sockets_close(bed: Bed) -> None:
+    static = bed.connect("json")
+    bed.turns()
+    static.sendall(event("a") + event("b"))
+    dynamic = bed.connect("djson")  # not yet accepted
+    dynamic.sendall(frame(["d", 1, 1, [["m", "FT_STRING"]], ["c"]]) + b"99")
+    bed.inputs.close()
+    assert sorted(str(e[2]["m"][1]) for e in bed.stored()) == ["a", "b", "c"]
+    assert read(static) == b"a\nb\n<closed>"
+    assert read(dynamic) == b"1:0\n<closed>"
+
+
+def test_a_store_that_takes_nothing_does_not_delay_the_close(bed: Bed) -> None:
+    client = bed.connect("json")
+    bed.turns()
+    client.sendall(event("a"))
+    bed.fails = True
+    bed.inputs.close()
+    assert read(client) == b"<closed>"
+    assert bed.stored() == []
+
+
 def test_a_half_closed_client_gets_its_replies(bed: Bed) -> None:
     client = bed.connect("json")
     client.sendall(event("a") + b'{"TAG"')
