@@ -9,7 +9,7 @@ from functools import partial
 from extension.lane import Lane
 from extension.pipeline import places
 from extension.plan import Account, Derived, Plan, Publisher, Query, Route
-from extension.sinks import Sink, open_sink
+from extension.sinks import Sink, SinkError, open_sink
 from extension.sinks.opening import open_blob_sink
 from extension.store.uploader_db import UploaderStore
 
@@ -27,11 +27,17 @@ def lanes(
 ) -> list[Lane]:
     """A lane for every service that the plan writes to, and for those that an earlier plan left batches for.
 
-    ``cpu_share`` as in :class:`Lane`.
+    What waits for an account that the plan has no more goes to its default account. Where there is none, or an Event
+    Hub is gone, a lane says so as long as the rows are there. ``cpu_share`` as in :class:`Lane`.
     """
     made: list[Lane] = []
+    waiting = store.waiting()
+    heirs = _heirs(plan, waiting)
 
     def add(account: Account, connect: Callable[[Account], Sink], name: str = "", label: str = "") -> None:
+        inherited = [left for left, heir in heirs.items() if heir == (name or account.moniker)]
+        for left in inherited:
+            log("warning", f"rows wait for {_gone(left)}: they go to {account.account}")
         lane = Lane(
             account,
             store,
@@ -44,14 +50,15 @@ def lanes(
             name=name,
             label=label,
             cpu_share=cpu_share,
+            inherited=inherited,
         )
         made.append(lane)
 
     proxy = plan.options.http_proxy
-    waiting = store.waiting()
     events: list[Query | Derived | Route] = [*plan.queries, *plan.derived, *plan.routes]
     targets = [event.target for event in events]
     with_blobs = {places.json_blob_lane(t.moniker) for t in targets if t.store == "jsonblob"} | waiting
+    with_blobs |= set(heirs.values())
     for account in plan.accounts:
         add(account, partial(open_sink, clock=clock, proxy=proxy))
         blobs = places.json_blob_lane(account.moniker)
@@ -62,7 +69,32 @@ def lanes(
         add(_nobody(name), partial(_open_hub, publisher, name, store, clock), name, f"Event Hub of {publisher.event}")
     if any(t.store == "file" for t in targets) or places.FILE_LANE in waiting:
         add(_nobody(places.FILE_LANE), partial(_open_file, store), places.FILE_LANE, "files")
+    for name in sorted(waiting - {lane.name for lane in made} - set(heirs)):
+        add(_nobody(name), _open_nothing, name, "rows left over")
     return made
+
+
+def _heirs(plan: Plan, waiting: set[str]) -> dict[str, str]:
+    """The lanes of accounts that the plan has no more, and those of the default account in their place."""
+    default = next((account.moniker for account in plan.accounts if account.default), None)
+    known = {account.moniker for account in plan.accounts}
+    found: dict[str, str] = {}
+    for name in sorted(waiting):
+        kind, moniker = places.lane_parts(name)
+        if default is not None and kind in ("", places.JSON_BLOB) and moniker not in known:
+            found[name] = places.json_blob_lane(default) if kind else default
+    return found
+
+
+def _gone(name: str) -> str:
+    kind, rest = places.lane_parts(name)
+    what = "the Event Hub of" if kind == places.EVENT_HUB else "the account"
+    return f"{what} {rest!r}, which the configuration has no more"
+
+
+def _open_nothing(account: Account) -> Sink:
+    why = f"rows wait for {_gone(account.moniker)}; put it back to send them"
+    raise SinkError("retry", "NoDestination", why, cause="configuration")
 
 
 def _nobody(name: str) -> Account:

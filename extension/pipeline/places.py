@@ -35,6 +35,14 @@ def json_blob_lane(moniker: str) -> str:
     return f"{JSON_BLOB} {moniker}"
 
 
+def lane_parts(name: str) -> tuple[str, str]:
+    """Kind ("" for tables, ``jsonblob``, ``eventhub``, ``file``) and moniker or event of a lane."""
+    if name == FILE_LANE:
+        return FILE_LANE, ""
+    kind, blank, rest = name.partition(" ")
+    return (kind, rest) if blank else ("", name)
+
+
 def event_hub_lanes(plan: Plan) -> list[tuple[str, Publisher]]:
     """Every publisher with its lane: by event, numbered where an event has several."""
     seen: dict[str, int] = {}

@@ -270,10 +270,14 @@ class UploaderStore:
             )
 
     def waiting(self) -> set[str]:
-        """The lanes that have anything in the outbox."""
+        """The lanes that have anything in the outbox which is not acknowledged yet."""
         with self._guarded():
             reader = self._outbox()
-            return set() if reader is None else {m for (m,) in reader.execute("SELECT DISTINCT moniker FROM outbox")}
+            if reader is None:
+                return set()
+            acked = self._acked()
+            found = [m for (m,) in reader.execute("SELECT DISTINCT moniker FROM outbox").fetchall()]
+            return {moniker for moniker in found if self._find(reader, moniker, 0, 1, acked)}
 
     def close(self) -> None:
         """Write what waits if there is room, and close both files."""
