@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from omi_queries.mounts import FileSystem
 from omi_queries.scx.family import Ask
+from omi_queries.scx.patience import LOCAL, Patience
 
 Statvfs = Callable[[str], os.statvfs_result]
 
@@ -16,6 +17,7 @@ class Space:
 
     def __init__(self, statvfs: Statvfs) -> None:
         self._statvfs = statvfs
+        self._patience = Patience(statvfs)
         self._tick: float | None = None
         self._known: dict[str, os.statvfs_result | str] = {}
 
@@ -38,7 +40,7 @@ class Space:
 
     def _ask(self, one: FileSystem) -> os.statvfs_result | str:
         try:
-            return self._statvfs(one.path)
+            return self._statvfs(one.path) if one.fstype in LOCAL else self._patience.ask(one.path)
         except (OSError, ValueError) as error:
             text = error.strerror if isinstance(error, OSError) else None
             return f"file system {one.name[:200]}: statvfs: {text or error}"
