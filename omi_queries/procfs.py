@@ -116,9 +116,21 @@ def numbers(fields: Sequence[bytes]) -> Row | None:
     return row if min(row) >= 0 and max(row) < _UINT64 else None
 
 
+def _cut_off(data: bytes) -> bytes | None:
+    """The last line if the file was cut off in it: it has no end, and fewer fields than the one before it.
+
+    Its last number may be a piece of a number, which would make a rate of the next reading far too high.
+    """
+    if data.endswith(b"\n"):
+        return None
+    *_, before, last = (b"", b"", *data.rsplit(b"\n", 2))
+    return last if len(last.split()) < len(before.split()) else None
+
+
 def parse_stat(data: bytes, memo: Memo) -> Table:
     """``cpu`` rows of /proc/stat: "0", "1", ... and "_Total" to user nice system idle iowait irq softirq in ticks."""
     end = data.find(b"\nintr")
+    cut = _cut_off(data) if end < 0 else None
     rows: dict[str, Row] = {}
     notes: list[str] = []
     fresh: Memo = {}
@@ -130,7 +142,7 @@ def parse_stat(data: bytes, memo: Memo) -> Table:
         entry = memo.get(line)
         if entry is None:
             fields = line.split(None, 8)
-            row = numbers(fields[1:8]) if len(fields) > 7 else None
+            row = numbers(fields[1:8]) if len(fields) > 7 and line != cut else None
             number = fields[0][3:]
             if row is None or not (number.isdigit() or not number):
                 notes.append(f"/proc/stat: row {shown(fields[0])} is unreadable")
@@ -146,6 +158,7 @@ def parse_diskstats(data: bytes, memo: Memo) -> Table:
 
     A sector is 512 bytes whatever the device's own block size is.
     """
+    cut = _cut_off(data)
     rows: dict[str, Row] = {}
     notes: list[str] = []
     fresh: Memo = {}
@@ -155,7 +168,7 @@ def parse_diskstats(data: bytes, memo: Memo) -> Table:
             if not line or line.isspace():
                 continue
             f = line.split(None, 12)
-            row = numbers((f[3], f[5], f[6], f[7], f[9], f[10], f[11])) if len(f) > 11 else None
+            row = numbers((f[3], f[5], f[6], f[7], f[9], f[10], f[11])) if len(f) > 11 and line != cut else None
             if row is None:
                 notes.append(f"/proc/diskstats: row {shown(f[2] if len(f) > 2 else line)} is unreadable")
                 continue
@@ -167,6 +180,7 @@ def parse_diskstats(data: bytes, memo: Memo) -> Table:
 
 def parse_net_dev(data: bytes, memo: Memo) -> Table:
     """/proc/net/dev by interface: bytes, packets, errors received; bytes, packets, errors, collisions transmitted."""
+    cut = _cut_off(data)
     rows: dict[str, Row] = {}
     notes: list[str] = []
     fresh: Memo = {}
@@ -180,7 +194,7 @@ def parse_net_dev(data: bytes, memo: Memo) -> Table:
                 continue
             name = shown(line[:colon].strip())
             f = line[colon + 1 :].split()
-            row = numbers((f[0], f[1], f[2], f[8], f[9], f[10], f[13])) if len(f) > 13 else None
+            row = numbers((f[0], f[1], f[2], f[8], f[9], f[10], f[13])) if len(f) > 13 and line != cut else None
             if row is None or not name:
                 notes.append(f"/proc/net/dev: row {name} is unreadable")
                 continue
@@ -200,6 +214,8 @@ def field_value(data: bytes, key: bytes) -> int | None:
     text = data[at:end] if end >= 0 else data[at:]
     if text.endswith(b" kB"):
         text = text[:-3]
+    elif end < 0 and key[-1:] == b":":
+        return None  # cut off: the number may go on
     try:
         value = int(text)
     except ValueError:

@@ -84,12 +84,30 @@ def test_memo_keeps_unchanged_lines_only() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "parse"),
+    [("stat", parse_stat), ("diskstats", parse_diskstats), ("net/dev", parse_net_dev)],
+)
+def test_a_file_cut_off_anywhere_never_gives_a_piece_of_a_number(
+    name: str, parse: Callable[[bytes, Memo], Table]
+) -> None:
+    data = (Path(__file__).parent.parent / "fixtures" / "proc" / "vm" / "root" / "proc" / name).read_bytes()
+    whole = parse(data, {}).rows
+    first = data.find(b"\n") + 1  # of a single line nobody can tell
+    for end in range(first, len(data)):
+        found = parse(data[:end], {})
+        assert all(whole[row] == counters for row, counters in found.rows.items() if row in whole), (end, found.notes)
+        assert found.rows.keys() <= whole.keys()
+
+
+@pytest.mark.parametrize(
     ("data", "value"),
     [
         (b"MemTotal:  10 kB\nCached:  5 kB\n", 5),
         (b"SwapCached: 7 kB\nCached:  5 kB\n", 5),
         (b"SwapCached: 7 kB\n", None),
         (b"Cached: 5 kB", 5),
+        (b"MemTotal:  10 kB\nCached: 5", None),
+        (b"MemTotal:  10 kB\nCached: 5 k", None),
         (b"Cached: five kB\n", None),
         (b"Cached: -5 kB\n", None),
         (b"Cached:", None),
