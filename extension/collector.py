@@ -20,6 +20,7 @@ from extension.store.watch import LedgerWatch
 from omi_queries.types import QueryError
 
 PROGRESS_S = 5
+MAX_MESSAGE = 900
 
 
 def watch_deadline(plan: Plan) -> float:
@@ -34,17 +35,18 @@ def health(collector: Collector, others: Sequence[str] = ()) -> tuple[str, str]:
     if not others:
         return level, message
     sampling = [] if level == "ok" else [message]
-    return ("error" if level == "error" else "warning"), "; ".join([*sampling, *others])[:900]
+    return ("error" if level == "error" else "warning"), "; ".join([*sampling, *others])[:MAX_MESSAGE]
 
 
 def _sampling(collector: Collector) -> tuple[str, str]:
     running, refused = len(collector.asked), len(collector.refused)
-    if refused:
-        named = "; ".join(f"{event}: {why}" for event, why in collector.refused.items())
-        return ("error" if not running else "warning", f"{refused} of {running + refused} queries refused: {named}")
     failing = sorted({f"{a.query.target.event}: {c}" for a in collector.asked for c in a.complaints})
+    if refused:
+        named = [f"{event}: {why}" for event, why in collector.refused.items()]
+        text = "; ".join([f"{refused} of {running + refused} queries refused: {named[0]}", *named[1:], *failing])
+        return "error" if not running else "warning", text[:MAX_MESSAGE]
     if failing:
-        return "warning", "; ".join(failing)[:900]
+        return "warning", "; ".join(failing)[:MAX_MESSAGE]
     fed = collector.fed()
     if not running and fed:
         return "ok", f"{len(fed)} source(s) fed by clients"
@@ -52,7 +54,7 @@ def _sampling(collector: Collector) -> tuple[str, str]:
         return "warning", "the configuration has no queries: nothing is collected"
     troubles = sorted({a.why for a in collector.asked if a.why})
     if troubles:
-        return "warning", f"values come from /proc instead: {'; '.join(troubles)}"[:900]
+        return "warning", f"values come from /proc instead: {'; '.join(troubles)}"[:MAX_MESSAGE]
     sources = sorted({a.source for a in collector.asked if a.source}) or [collector.backend.name]
     return "ok", f"{running} queries answered by {', '.join(sources)}"
 

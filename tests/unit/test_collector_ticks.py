@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from extension.collecting import Collector
+from extension.collector import health
 from extension.plan import Derived, LadQuery, Plan, Query, Target, Unpivot
 from extension.rows.edm import Row
 from extension.store import ledger
@@ -193,6 +194,12 @@ def test_a_refused_query_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     assert any("Nonsense" in text for text in bench.said)
     bench.run_until(MINUTE + 61)
     assert bench.rows()
+    bench.source.fails = True
+    bench.run_until(MINUTE + 80)
+    level, message = health(bench.collector)  # the one does not hide the other
+    assert level == "warning"
+    assert "1 of 2 queries refused: Bad: class Nonsense is unknown" in message
+    assert "query failed" in message
 
 
 def test_a_failing_source_is_said_once_and_its_recovery_too(bench: Bench) -> None:
