@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from extension import expiry, locks, paths
+from extension import descriptor, expiry, locks, paths
 from extension.store import ledger
 from extension.store.database import StoreError, open_reader
 
@@ -55,6 +55,9 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
                 problem(f"{name}-{part.get('level')}", f"{name}: {part.get('message')}")
         if health.get("refused"):
             problem("configuration-refused", str(health["refused"]))
+    refused = _refused_settings(folder)
+    if refused:
+        problem("settings-refused", refused)
     report, notes = _reports(folder)
     for event, why in report.get("refused", {}).items():
         problem("query-refused", f"{event}: {why}")
@@ -87,6 +90,29 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
 def _installed(folder: str) -> dict[str, str]:
     known = paths.installed(folder)
     return {k: known[k] for k in ("name", "version", "home", "config", "log") if k in known}
+
+
+def _refused_settings(folder: str) -> str:
+    """What the handler said of settings that came after those that the daemon runs by, if they were refused."""
+    home = paths.installed(folder).get("home")
+    if not home:
+        return ""
+    try:
+        where = descriptor.read(os.path.join(home, "daemon.json"))
+        statuses = os.path.dirname(where.status_file)
+        names = os.listdir(statuses) if statuses else []
+    except (descriptor.DescriptorError, OSError):
+        return ""
+    numbers = [int(name[:-7]) for name in names if name.endswith(".status") and name[:-7].isdecimal()]
+    newest = max(numbers, default=0)
+    if newest <= where.sequence:
+        return ""
+    try:
+        with open(os.path.join(statuses, f"{newest}.status"), encoding="utf-8") as file:
+            told = json.load(file)[0]["status"]
+        return str(told["formattedMessage"]["message"]) if told["status"] == "error" else ""
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 def _read_json(path: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,6 +56,26 @@ def test_the_last_error_of_a_table_with_its_code(tmp_path: Path) -> None:
     found = status.gather(str(tmp_path), lambda: 6000.0)
     assert found["events"]["T"]["last_error"]["code"] == "InvalidResourceName"
     assert any("InvalidResourceName 16 min ago" in line for line in status._lines(found, 6000.0))
+
+
+def test_settings_refused_by_the_handler_are_a_problem(tmp_path: Path) -> None:
+    state, home, statuses = (tmp_path / name for name in ("state", "home", "status"))
+    for folder in (state, home, statuses):
+        folder.mkdir()
+    (state / "installed.json").write_text(json.dumps({"home": str(home)}))
+    known = {"home": str(home), "config": "c", "state_dir": str(state), "status_file": f"{statuses}/9.status"}
+    (home / "daemon.json").write_text(json.dumps({**known, "sequence": 9}))
+
+    def shown(number: int, level: str) -> list[str]:
+        told = {"status": level, "formattedMessage": {"lang": "en-US", "message": "Settings not enabled: $.x"}}
+        (statuses / f"{number}.status").write_text(json.dumps([{"version": 1, "status": told}]))
+        return [p["message"] for p in status.gather(str(state))["problems"] if p["code"] == "settings-refused"]
+
+    assert shown(9, "error") == []  # the daemon's own
+    assert shown(10, "success") == []
+    assert shown(10, "error") == ["Settings not enabled: $.x"]
+    (statuses / "10.status").write_text("[")
+    assert shown(8, "error") == []
 
 
 def test_notes_of_a_process_before_are_forgotten(tmp_path: Path) -> None:
