@@ -69,7 +69,7 @@ class Lane:
 
     ``name`` is that of its batches in the outbox, ``label`` what messages call it; without them it is the way to the
     tables of ``account``. ``cpu_share``: how much of one CPU the process may use while there is a backlog, 1 for all.
-    ``inherited``: names whose batches go the same way.
+    ``inherits`` gives names whose batches go the same way.
     """
 
     def __init__(
@@ -86,13 +86,13 @@ class Lane:
         name: str = "",
         label: str = "",
         cpu_share: float = 1.0,
-        inherited: Sequence[str] = (),
+        inherits: Callable[[], Sequence[str]] = tuple,
         cpu_clock: Callable[[], float] = time.process_time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.account = account
         self.name = name or account.moniker
-        self._names = (self.name, *inherited)
+        self._inherits = inherits
         self.label = label or account.account
         self.problem = ""
         self.level = "ok"
@@ -138,9 +138,10 @@ class Lane:
 
     def drain(self) -> None:
         """Deliver everything that is queued for this account, oldest first; returns early when stopped."""
+        names = (self.name, *self._inherits())
         while not self.stop.is_set():
             begun, spent = self._monotonic(), self._cpu_clock()
-            queued = [batch for name in self._names for batch in self._store.pending(name, ROUND, self._fresh)]
+            queued = [batch for name in names for batch in self._store.pending(name, ROUND, self._fresh)]
             if not queued:
                 break
             for batch in queued:

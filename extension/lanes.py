@@ -34,10 +34,21 @@ def lanes(
     waiting = store.waiting()
     heirs = _heirs(plan, waiting)
 
+    def inherits(name: str, account: Account) -> Callable[[], list[str]]:
+        """Asked again and again: the collector of the plan before may queue on while this one has begun."""
+        told: set[str] = set()
+
+        def found() -> list[str]:
+            left_over = [left for left, heir in _heirs(plan, store.waiting()).items() if heir == name]
+            for left in left_over:
+                if left not in told:
+                    log("warning", f"rows wait for {_gone(left)}: they go to {account.account}")
+            told.update(left_over)
+            return left_over
+
+        return found
+
     def add(account: Account, connect: Callable[[Account], Sink], name: str = "", label: str = "") -> None:
-        inherited = [left for left, heir in heirs.items() if heir == (name or account.moniker)]
-        for left in inherited:
-            log("warning", f"rows wait for {_gone(left)}: they go to {account.account}")
         lane = Lane(
             account,
             store,
@@ -50,7 +61,7 @@ def lanes(
             name=name,
             label=label,
             cpu_share=cpu_share,
-            inherited=inherited,
+            inherits=inherits(name or account.moniker, account) if account.default else _nothing,
         )
         made.append(lane)
 
@@ -72,6 +83,10 @@ def lanes(
     for name in sorted(waiting - {lane.name for lane in made} - set(heirs)):
         add(_nobody(name), _open_nothing, name, "rows left over")
     return made
+
+
+def _nothing() -> list[str]:
+    return []
 
 
 def _heirs(plan: Plan, waiting: set[str]) -> dict[str, str]:

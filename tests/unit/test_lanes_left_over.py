@@ -64,6 +64,15 @@ def test_rows_of_an_account_that_is_gone_go_to_the_default_account(tmp_path: Pat
     ]
 
 
+def test_rows_that_the_collector_before_queues_later_go_there_too(tmp_path: Path) -> None:
+    queue(tmp_path, "now")
+    plan = Plan(accounts=(account(tmp_path, "now", True),))
+    [lane] = made(tmp_path, plan, [])
+    queue(tmp_path, "old")
+    lane.drain()
+    assert keys(tmp_path / "now.db") == {"r of old", "r of now"}
+
+
 def test_json_blobs_of_an_account_that_is_gone_go_to_the_default_account(tmp_path: Path) -> None:
     queue(tmp_path, "jsonblob old")
     plan = Plan(accounts=(account(tmp_path, "now", True),))
