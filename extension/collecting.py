@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from extension import steps
 from extension.pipeline import records
@@ -78,7 +79,7 @@ class Collector:
     def start(self) -> None:
         """Open the queries, take over raw counters (or prime new ones) and close the windows that are overdue."""
         now = self.clock()
-        raw = self.store.raw()
+        raw = self._raw(now)
         for query in self.plan.queries:
             try:
                 stream = self.backend.open(query.namespace, query.text)
@@ -86,13 +87,20 @@ class Collector:
                 self.refused[query.target.event] = str(error)
                 self.log("error", f"query of {query.target.event} cannot be asked: {error}")
                 continue
-            kept = raw.get(_query_id(query))
-            if kept is None or abs(now - kept["t"]) > RAW_AGE_S or not stream.restore(kept["state"]):
+            if not any(stream.restore(state) for state in _raw_for(query, raw, now)):
                 stream.prime()
             self.asked.append(Asked(query, stream, self._first_due(query.rate, now)))
         self._pipelines.begin(now)
         self._begin_gaps(now)
         self._run([], now)
+
+    def _raw(self, now: float) -> dict[str, Any]:
+        """The raw counters that are not too old; the others, of queries that are gone as a rule, are forgotten."""
+        raw = self.store.raw()
+        old = [key for key, kept in raw.items() if abs(now - kept["t"]) > RAW_AGE_S]
+        if old:
+            self.store.commit(lambda: self.store.forget_raw(old))
+        return {key: kept for key, kept in raw.items() if key not in old}
 
     def _begin_gaps(self, now: float) -> None:
         text = self.store.get("last_sample")
@@ -327,6 +335,14 @@ class Collector:
             for a in self.asked
         }
         return {"sources": sources, "refused": dict(self.refused), "skipped": dict(self.skipped)}
+
+
+def _raw_for(query: Query, raw: Mapping[str, Any], now: float) -> list[Any]:
+    """Raw counters that rates of ``query`` may begin at: its own, else, as a new document may ask the same class for
+    other properties or at another rate, those that another query read within the last interval, the newest first."""
+    own = _query_id(query)
+    usable = [key for key, kept in raw.items() if key == own or abs(now - kept["t"]) <= query.rate]
+    return [raw[key]["state"] for key in sorted(usable, key=lambda key: (key == own, raw[key]["t"]), reverse=True)]
 
 
 def _query_id(query: Query) -> str:

@@ -177,6 +177,10 @@ class CollectorStore:
         """Raw counters by query, as they were put."""
         return {q: json.loads(s) for q, s in self.db.execute("SELECT query, state FROM raw")}
 
+    def forget_raw(self, queries: Iterable[str]) -> None:
+        """Delete the raw counters of queries; inside a transaction."""
+        self.db.executemany("DELETE FROM raw WHERE query=?", [(query,) for query in queries])
+
     def put_raw(self, query: str, state: Any) -> None:
         """Keep a query's raw counters for the first sample after a restart."""
         self.db.execute("INSERT OR REPLACE INTO raw VALUES(?,?)", (query, json.dumps(state, separators=(",", ":"))))

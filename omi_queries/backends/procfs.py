@@ -196,8 +196,8 @@ class ProcfsStream:
             return all(part.restore_ring(ring, now) for part, ring in rings)
         wanted = [part for part in self._parts if part.family.width]
         taken = [_counters(saved.get(p.selection.cim_class.name), p.family.width, now) for p in wanted]
-        if not wanted or any(one is None for one in taken):
-            return False
+        if any(one is None for one in taken) or not any(one.raw for one in taken if one is not None):
+            return False  # a query without rates keeps no counters: nothing that one with rates could go on from
         for part, one in zip(wanted, taken, strict=True):
             if one is not None:
                 part.take_over(one)

@@ -44,6 +44,8 @@ class Stream:
         return {"n": self._before}
 
     def restore(self, state: Mapping[str, Any]) -> bool:
+        if not self._source.restores:
+            return False
         self._source.restored += 1
         self._before = state["n"]
         return True
@@ -56,6 +58,7 @@ class Source:
         self.ticks: list[float] = []
         self.primed = self.restored = 0
         self.fails = False
+        self.restores = True
         self.skipped: dict[str, int] = {}
 
     def open(self, namespace: str, text: str) -> Stream:
@@ -153,11 +156,29 @@ def test_the_first_window_is_not_lost_to_a_process_that_closed_none(bench: Bench
     assert [_values(r)[:2] for r in bench.rows()] == [("2026-11-21T09:17:00Z", 1)] * 2
 
 
-def test_old_raw_counters_are_not_used(bench: Bench) -> None:
+def test_old_raw_counters_are_not_used_and_forgotten(bench: Bench) -> None:
     bench.run_until(MINUTE + 20)
     bench.now += 3600
+    bench.plan = _plan(rates=(30,))
     bench.restart()
     assert (bench.source.restored, bench.source.primed) == (0, 2)
+    assert bench.store.raw() == {}
+
+
+def test_a_query_that_was_changed_goes_on_from_the_raw_counters_of_the_one_before(bench: Bench) -> None:
+    bench.run_until(MINUTE + 16)
+    bench.plan = _plan(rates=(10,), text="SELECT V, W")
+    bench.now = MINUTE + 20.5
+    bench.restart()
+    assert (bench.source.restored, bench.source.primed) == (1, 1)
+    bench.run_until(MINUTE + 25)  # a sample was due during the reload: it is taken, with rates
+    assert bench.source.ticks[-1] == MINUTE + 20
+    bench.plan, bench.source.restores = _plan(rates=(30,)), False
+    bench.restart()  # those of another class are of no use
+    assert bench.source.primed == 2
+    bench.plan, bench.source.restores = _plan(rates=(4,)), True
+    bench.restart()  # and those before the last interval are not of this time
+    assert bench.source.primed == 3
 
 
 def test_finish_writes_the_open_windows_once(tmp_path: Path) -> None:

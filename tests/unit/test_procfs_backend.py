@@ -254,6 +254,14 @@ def test_state_that_does_not_fit_is_ignored(vm: Machine, path: str, value: objec
     assert not rates(CPU) & set(other.read(1.0).instances[0])
 
 
+def test_what_a_query_without_rates_keeps_is_of_no_use_to_one_with_rates(vm: Machine) -> None:
+    plain = vm.backend.open("root/scx", f"SELECT AvailableMemory FROM {MEMORY}")
+    plain.read(1.0)
+    kept = plain.state()
+    assert kept is not None
+    assert vm.all(MEMORY).restore(kept) is False
+
+
 @pytest.mark.parametrize("junk", [{}, [], None, "x", {"version": 1, "boot": None}])
 def test_junk_is_no_state(vm: Machine, junk: Any) -> None:
     assert vm.all(CPU).restore(junk) is False
