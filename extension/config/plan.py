@@ -65,9 +65,12 @@ def main() -> int:
         return 2
     chosen = sys.argv[2] if len(sys.argv) == 3 else None
     plan, problems = planned(sys.argv[1], chosen, socket.gethostname(), os.environ, datetime.now(timezone.utc))
-    json.dump({"plan": plan.to_json() if plan else None, "problems": [p.to_json() for p in problems]}, sys.stdout)
-    sys.stdout.write("\n")
-    sys.stdout.flush()
+    found = {"plan": plan.to_json() if plan else None, "problems": [p.to_json() for p in problems]}
+    try:
+        print(json.dumps(found), flush=True)
+    except BrokenPipeError:  # who asked has been killed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter's own flush complains
+        return 1
     return 0 if plan else 1
 
 

@@ -227,3 +227,12 @@ def test_plan_with_broken_options(tmp_path: Path) -> None:
         code, answer = plan(config, write(tmp_path, "options.json", options))
         assert (code, answer["plan"]) == (1, None)
         assert "options.json" in json.dumps(answer["problems"])
+
+
+def test_a_reader_whose_asker_has_gone_ends_quietly(tmp_path: Path) -> None:
+    argv = spawn.module_argv("extension.config.plan", str(write(tmp_path, "xmlCfg.xml", b"<MonitoringManagement/>")))
+    read, unread = os.pipe()
+    os.close(read)
+    done = subprocess.run(argv, stdout=unread, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(unread)
+    assert (done.returncode, done.stderr) == (1, b"")
