@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import stat
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -23,8 +24,12 @@ from extension.plan import Plan
 
 def _bytes(path: str, problems: Problems) -> bytes | None:
     try:
-        with open(path, "rb") as f:
-            return f.read(xmlsafe.MAX_BYTES + 1)
+        # a pipe without a writer would block here, and the watchdog that waits for the answer with it
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                problems.error(path, "is no regular file", "check the path")
+                return None
+            return file.read(xmlsafe.MAX_BYTES + 1)
     except OSError as problem:
         problems.error(path, f"cannot be read: {problem.strerror}", "check the path and its permissions")
         return None

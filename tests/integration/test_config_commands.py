@@ -236,3 +236,18 @@ def test_a_reader_whose_asker_has_gone_ends_quietly(tmp_path: Path) -> None:
     done = subprocess.run(argv, stdout=unread, stderr=subprocess.PIPE, timeout=60, check=False)
     os.close(unread)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_a_document_that_is_no_regular_file_is_named_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "xmlCfg.xml"
+    if kind == "pipe":
+        os.mkfifo(path)  # nobody writes to it
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    code, answer = plan(path)
+    assert code == 1
+    assert answer["plan"] is None
+    assert str(path) in json.dumps(answer["problems"])
