@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from extension.config.counters import FAMILIES, MIB
 from extension.sinks.base import SinkError
@@ -109,9 +110,12 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 1 <= value <= 86400:
-        raise argparse.ArgumentTypeError("must be between 1 and 86400")
+        raise argparse.ArgumentTypeError(f"must be a number of seconds between 1 and 86400, not {text!r}")
     return value
 
 
@@ -126,7 +130,7 @@ def settings(root: str) -> Settings:
     protected = {
         "storageAccountName": "demoaccount",
         "storageAccountKey": base64.b64encode(secrets.token_bytes(64)).decode(),
-        "storageAccountEndPoint": f"file://{os.path.join(root, 'tables.db')}",
+        "storageAccountEndPoint": f"file://{quote(_store(root))}",
     }
     return Settings(public, protected)
 
@@ -180,7 +184,8 @@ def _ended_by_sigterm() -> Iterator[None]:
 def live(root: str, seconds: float | None, progress: Progress) -> Result:
     """Package, install, enable, rows, disable, uninstall; whatever happens, the end is reached."""
     result = Result()
-    agent = LocalAgent(root)
+    # the caller's own installation, if LAD_STATE_DIR names one, is none of the demo's business
+    agent = LocalAgent(root, env={k: v for k, v in os.environ.items() if k not in ("LAD_STATE_DIR", "LAD_SERVICE")})
     progress.say("building the extension package")
     package = find_package(out_dir=os.path.join(root, "package"))
     try:

@@ -40,7 +40,7 @@ def _moved(account: Account, table_endpoint: str, blob_endpoint: str, environ: M
     except ValueError:
         named = endpoints.parse(table_endpoint, account.account)  # an address without an account: the document's own
     if named.path:
-        return replace(account, table_endpoint=named.url, blob_endpoint=named.url)
+        return replace(account, table_endpoint=table_endpoint.strip(), blob_endpoint=table_endpoint.strip())
     parsed = endpoints.parse(table_endpoint, named.account or account.account)
     moved = replace(account, account=parsed.account, table_endpoint=parsed.url, blob_endpoint=blob_endpoint.rstrip("/"))
     if parsed.account == account.account:

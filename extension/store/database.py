@@ -47,8 +47,9 @@ def open_reader(path: str) -> sqlite3.Connection | None:
     if not os.path.exists(path):
         return None
     try:
+        quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")  # what means something in a URI
         db = sqlite3.connect(
-            f"file:{path}?mode=rw", uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+            f"file:{quoted}?mode=rw", uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
         )
         db.execute("PRAGMA query_only=ON")
         db.execute("PRAGMA cache_size=-512")

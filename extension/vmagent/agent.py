@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -163,7 +164,11 @@ class LocalAgent:
     def _current(self) -> Folder | None:
         """The folder that counts: enabled before installed before anything else."""
         folders = []
-        for entry in os.listdir(self.lib_dir) if os.path.isdir(self.lib_dir) else ():
+        try:
+            entries = os.listdir(self.lib_dir)
+        except (FileNotFoundError, NotADirectoryError):
+            entries = []
+        for entry in entries:
             name, dash, version = entry.partition("-")
             if dash and name and os.path.isdir(os.path.join(self.lib_dir, entry, "config")):
                 folders.append(self._folder(name, version))
@@ -264,7 +269,7 @@ class LocalAgent:
         relative = folder.manifest().get(f"{name}Command")
         if not isinstance(relative, str) or not relative.strip("/ "):
             raise PackageError(f"{folder.home}/HandlerManifest.json has no {name}Command")
-        line = os.path.join(folder.home, relative.lstrip("/"))
+        line = f"{shlex.quote(folder.home)}/{relative.lstrip('/')}"
         environ = commands.variables(name, folder.home, folder.version, folder.sequence or 0, facts or {}, self.env)
         result = self._run(name, line, folder.home, folder.version, environ, commands.LIMITS[name])
         self._log(folder, line, result)

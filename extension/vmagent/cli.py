@@ -58,11 +58,12 @@ def vm_agent(args: argparse.Namespace) -> int:
         agent = LocalAgent(args.root)
         settings = _settings(args.public, args.protected)
         done = _act(agent, args.action, args.package, settings)
+        now = agent.status()
     except (AgentError, PackageError, TenantError) as error:
         return _fail(str(error), 1)
     except OSError as error:
         return _fail(f"{error.filename or args.root}: {error.strerror}", 1)
-    return _tell(agent.status(), args.action, done, args.json)
+    return _tell(now, args.action, done, args.json)
 
 
 def _fail(message: str, code: int) -> int:

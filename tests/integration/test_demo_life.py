@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 LAD = [sys.executable, "-m", "extension.cli"]
 
 
@@ -50,6 +52,33 @@ def test_the_demo_in_json(short_path: Path) -> None:
     assert len(logs) == 1
     assert "Enable,success,0" in logs[0].read_text()
     assert _left(root) == []
+
+
+def test_the_demo_leaves_the_callers_installation_alone_and_takes_any_folder(short_path: Path) -> None:
+    """``LAD_STATE_DIR`` names somebody's real state; the folder's name has what shells and URIs give a meaning."""
+    state = short_path / "state"
+    state.mkdir()
+    (state / ".lad-emulator").write_text("")
+    (state / "precious").write_text("unsent rows")
+    root = short_path / "my demo #1 %41?"
+    done = subprocess.run(
+        [*LAD, "demo", "--seconds", "1", "--keep", str(root), "--json"],
+        env={**os.environ, "LAD_STATE_DIR": str(state), "LAD_SERVICE": "systemd"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert any(t.startswith("WADMetricsPT1M") for t in json.loads(done.stdout)["tables"])
+    assert (root / "tables.db").exists()
+    assert sorted(p.name for p in state.iterdir()) == [".lad-emulator", "precious"]
+
+
+@pytest.mark.parametrize("seconds", ["abc", "", "nan", "0", "-5", "1e9"])
+def test_odd_seconds_are_named(seconds: str) -> None:
+    done = subprocess.run([*LAD, "demo", f"--seconds={seconds}"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert f"must be a number of seconds between 1 and 86400, not {seconds!r}" in done.stderr
 
 
 def test_an_interrupted_demo_cleans_up(tmp_path: Path) -> None:

@@ -100,6 +100,29 @@ def test_first_enable_installs(bed: Bed) -> None:
     assert "ran install" in log
 
 
+def test_a_root_with_blanks_and_quotes(tmp_path: Path) -> None:
+    odd = tmp_path / "it's a $(root) #1"
+    odd.mkdir()
+    bed = Bed(odd)
+    assert [(r.command, r.exit_code) for r in bed.agent.enable(bed.package("1.0.0"))] == [("install", 0), ("enable", 0)]
+    assert [r.exit_code for r in bed.agent.uninstall()] == [0, 0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_a_root_of_somebody_else_is_one_clear_line(tmp_path: Path) -> None:
+    bed = Bed(tmp_path)
+    bed.agent.enable(bed.package("1.0.0"))
+    code = (
+        "import os, sys; from extension.cli import main; import extension.vmagent.cli; "
+        "os.setgid(65534); os.setuid(65534); "
+        f"sys.exit(main(['vm-agent', 'status', '--root', {str(tmp_path / 'root')!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.endswith("Permission denied\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_new_settings_take_the_next_number_and_noop_keeps_it(bed: Bed) -> None:
     bed.agent.enable(bed.package("1.0.0"))
     assert (bed.home("1.0.0") / "config" / "0.settings").read_bytes() == b""

@@ -26,6 +26,14 @@ def _batch(table: str = "T", n: int = 2, moniker: str = "m", size: int = 1) -> B
     return Batch(moniker, table, rows)
 
 
+def test_a_folder_with_characters_of_uris_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "a #b?c %41"
+    store = _store(folder)
+    store.commit(lambda: store.queue([_batch(n=3)], 1.0))
+    assert ledger.read(str(folder))["T"].queued == 3
+    store.close()
+
+
 def test_a_failed_tick_leaves_nothing(tmp_path: Path) -> None:
     store = _store(tmp_path)
 
