@@ -37,6 +37,7 @@ class Descriptor:
         self.name = text("name", "LinuxDiagnostic")
         self.version = text("version", "")
         self.pid_file = text("pid_file", "")
+        self.note = text("note", "")
         self.health_file = text("heartbeat_file", "") or os.path.join(self.state_dir, "daemon.health")
         sequence = value.get("sequence", 0)
         self.sequence = sequence if isinstance(sequence, int) else 0

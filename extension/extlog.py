@@ -60,12 +60,13 @@ class ExtensionLog:
         self.path = path
         self.tag = tag
         self.dropped = 0  # messages not written since the last one that was
-        self._reason = ""
+        self.reason = ""  # why the last of them was not
         self._clock = clock
         self._max_bytes = max_bytes
         self._keep = keep
         self._also = also
         self._fd = -1
+        self._opened = False
 
     def info(self, message: str) -> None:
         """Write a message."""
@@ -95,13 +96,13 @@ class ExtensionLog:
             except (OSError, ValueError):
                 self._also = None  # a closed pipe or terminal: the file goes on alone
         if self.dropped:
-            note = f"{self.dropped} log messages before this one were dropped: {self._reason}"
+            note = f"{self.dropped} log messages before this one were dropped: {self.reason}"
             text = render(note, self.tag, "WARNING", now) + text
         try:
             self._append(text.encode("utf-8", "backslashreplace"))
         except OSError as error:
             self.dropped += 1
-            self._reason = error.strerror or type(error).__name__
+            self.reason = error.strerror or type(error).__name__
             self.close()
         else:
             self.dropped = 0
@@ -134,7 +135,15 @@ class ExtensionLog:
             if there is not None and (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino):
                 return mine.st_size
             self.close()
-        self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        try:
+            self._fd = os.open(self.path, flags, _MODE)
+        except FileNotFoundError:
+            if not self._opened:
+                raise
+            os.mkdir(os.path.dirname(self.path), 0o750)  # the folder was removed under us
+            self._fd = os.open(self.path, flags, _MODE)
+        self._opened = True
         return os.fstat(self._fd).st_size
 
     def _rotate(self) -> None:

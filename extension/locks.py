@@ -36,6 +36,14 @@ def take(path: str, patience_s: float = 0.5) -> int:
     return fd
 
 
+def is_there(fd: int, path: str) -> bool:
+    """Whether the lock that ``fd`` keeps is still the one at ``path``: not if somebody removed the folder."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except OSError:
+        return False
+
+
 def holder(path: str) -> int | None:
     """The pid in the file if some process holds the lock (0 if it has none yet), None if nobody does."""
     try:

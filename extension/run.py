@@ -37,8 +37,11 @@ def run(args: argparse.Namespace) -> int:
         files = {"home": state, "config": config, "options": options, "state_dir": state}
         with open(os.open(where, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             json.dump({"mode": "foreground", **files}, file)
-    except (component.PlanError, OSError) as error:
+    except component.PlanError as error:
         print(f"lad run: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"lad run: cannot use the state folder: {error.filename or state}: {error.strerror}", file=sys.stderr)
         return 1
     for problem in problems:
         print(f"lad run: {problem}", file=sys.stderr)

@@ -40,6 +40,11 @@ def _entry(name: str, status: str, code: int, message: str) -> dict[str, Any]:
     }
 
 
+def enabled_text(note: object) -> str:
+    """What a status says of settings in force; ``note`` is what was odd about them, "" or None if nothing."""
+    return f"Enable succeeded, with warnings: {note}" if note else "Enable succeeded"
+
+
 def substatus(name: str, status: str, code: int, message: str) -> dict[str, Any]:
     """One component's part of the status; ValueError if ``status`` is not one of :data:`STATES`."""
     return _entry(name, status, code, message)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 STOP_S = 8.0
 HOUSEKEEPING_S = 60.0
+LOOK_S = 10.0
+"""How often at least it is looked whether the extension's folder and our lock are still there."""
 FIRST_HEALTH_S = 1.0
 STATUS_SETTLE_S = 0.5
 CONFIG_ERROR = 53
@@ -35,10 +37,15 @@ CONFIG_ERROR = 53
 
 
 class Watchdog:
-    """Supervises the components of one :class:`Descriptor` until told to stop."""
+    """Supervises the components of one :class:`Descriptor` until told to stop. ``lock`` is the held lock's descriptor.
 
-    def __init__(self, where: descriptor.Descriptor, log: ExtensionLog) -> None:
+    ``lost``: it stopped because the lock is not at its place any more.
+    """
+
+    def __init__(self, where: descriptor.Descriptor, log: ExtensionLog, lock: int) -> None:
         self.where = where
+        self.lost = False
+        self._lock = lock
         self.log = log
         self.components = watched.components(where)
         self._up: dict[int, tuple[Component, bytearray]] = {}
@@ -72,7 +79,7 @@ class Watchdog:
     # -- the loop
 
     def run(self) -> None:
-        """Until SIGTERM/SIGINT or until the extension's folder is gone; then everything is stopped."""
+        """Until SIGTERM/SIGINT or until the extension's or the state folder is gone; then everything is stopped."""
         self.log.info(f"watchdog started, pid {os.getpid()}, configuration {self.where.config}")
         now = time.monotonic()
         for component in self.components:
@@ -94,10 +101,13 @@ class Watchdog:
             self._wait(self._next_deadline(now) - now)
             if not os.path.isdir(self.where.home):
                 self._stopping, self._why = True, f"the extension's folder {self.where.home} is gone"
+            elif not locks.is_there(self._lock, self.where.lock_file):
+                self._stopping = self.lost = True
+                self._why = f"{self.where.lock_file} is gone: somebody has removed the state folder"
         self.stop()
 
     def _next_deadline(self, now: float) -> float:
-        moments = [self._kept_house + HOUSEKEEPING_S]
+        moments = [self._kept_house + HOUSEKEEPING_S, now + LOOK_S]
         if self._publish_at:
             moments.append(self._publish_at)
         for component in self.components:
@@ -361,6 +371,7 @@ class Watchdog:
 
 def main() -> int:
     """``extension.watchdog DESCRIPTOR``: 0 after a stop, 1 when it cannot run; 0 also when another one runs already."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))  # once the lock is ours, a reload may be asked for
     try:
         where = descriptor.read(sys.argv[1])
         os.makedirs(where.state_dir, mode=0o700, exist_ok=True)
@@ -375,8 +386,18 @@ def main() -> int:
         log.info(f"a watchdog with pid {held.pid} serves {where.state_dir} already; this one ends")
         return 0 if where.mode == "daemon" else 1
     except OSError as error:
-        log.error(f"cannot lock {where.lock_file}: {error.strerror or errno.errorcode.get(error.errno or 0)}")
+        why = f"cannot lock {where.lock_file}: {error.strerror or errno.errorcode.get(error.errno or 0)}"
+        log.error(why)
+        if console is None:
+            print(why, file=sys.stderr)  # to daemon.log, which enable quotes
         return 1
-    Watchdog(where, log).run()
+    watchdog = Watchdog(where, log, lock)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
+    watchdog.run()
     os.close(lock)
-    return 0
+    if not watchdog.lost:
+        return 0
+    if where.mode == "daemon" and os.path.exists(where.path) and locks.holder(where.lock_file) is None:
+        argv = spawn.module_argv("extension.watchdog", where.path)
+        os.execv(argv[0], argv)  # anew, with an empty state folder
+    return 1

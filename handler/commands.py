@@ -7,6 +7,7 @@ would block removal and upgrade for good.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ from typing import TextIO
 
 from extension import spawn
 from extension.extlog import ExtensionLog
-from handler import configure, enabling, environment, launcher, package, removal, state
+from handler import configure, enabling, environment, launcher, package, removal, state, turn
 from handler.context import DONE, FAILED, MISSING, UNSUPPORTED, USAGE, Handler, Outcome
 from handler.environment import Environment, EnvironmentFileError
 from handler.log import open_log
@@ -141,20 +142,28 @@ def run(
         version = environment.package_version(home, environ)
         env = Environment(home, environment.default_name(home), version, "1.0", "", "", "")
     log = open_log(env, out) if env.log_folder else ExtensionLog(os.devnull, env.tag, also=err)
-    handler = _handler(env, environ, log, platform, root)
     log.info(f"cwd is {home}")
-    if handler.found:
-        log.info(f"sequence number is {handler.found.sequence}")
-        log.info(f"setting file path is{handler.found.path}")
-        if handler.found.note:
-            log.warning(handler.found.note)
-    log.info(f"Dispatching command:{argv[0]}")
-    code = _finish(command, handler, _outcome(command, handler), err)
+    if env.log_folder:
+        log.info(f"Change log file to {log.path}")
+    # what the systemd unit runs is started while enable waits for it
+    with contextlib.nullcontext() if command is COMMANDS["daemon"] else turn.alone(home, log):
+        handler = _handler(env, environ, log, platform, root, err)
+        if handler.found:
+            log.info(f"sequence number is {handler.found.sequence}")
+            log.info(f"setting file path is{handler.found.path}")
+            if handler.found.note:
+                log.warning(handler.found.note)
+        log.info(f"Dispatching command:{argv[0]}")
+        code = _finish(command, handler, _outcome(command, handler), err)
+    if log.dropped:
+        err.write(f"{name}: {log.dropped} lines could not be written to {log.path}: {log.reason}\n")
     log.close()
     return code
 
 
-def _handler(env: Environment, environ: Mapping[str, str], log: ExtensionLog, platform: str, root: str) -> Handler:
+def _handler(
+    env: Environment, environ: Mapping[str, str], log: ExtensionLog, platform: str, root: str, err: TextIO
+) -> Handler:
     found = find(env.config_folder, environ) if env.config_folder else None
     told = environ.get("ConfigSequenceNumber", "")
     number = int(told) if told.isascii() and told.isdigit() and len(told) < 19 else None
@@ -164,7 +173,7 @@ def _handler(env: Environment, environ: Mapping[str, str], log: ExtensionLog, pl
         state_dir=environment.state_dir(environ),
         found=found,
         log=log,
-        status=Reporter(env, found.sequence if found else number, log),
+        status=Reporter(env, found.sequence if found else number, log, err),
         started=time.monotonic(),
         platform=platform,
         root=root,

@@ -61,7 +61,11 @@ def open_settings(found: settings.Found | None, environment: Environment) -> set
         try:
             return decrypt_cms(message, cert, key)
         except SecretError as error:
-            raise settings.SettingsError(f"$.runtimeSettings[0].handlerSettings.protectedSettings: {error}") from None
+            cure = "repair the openssl package" if error.tool else "set the extension again, for this VM's certificate"
+            raise settings.SettingsError(
+                f"$.runtimeSettings[0].handlerSettings.protectedSettings: {error}; {cure}",
+                settings.MISSING_DEPENDENCY if error.tool else settings.BAD_SETTINGS,
+            ) from None
 
     try:
         return settings.load(found, environment.lib_dir, decrypt)

@@ -79,12 +79,16 @@ class Health:
 
 @dataclass(frozen=True)
 class Running:
-    """A living watchdog; ``descriptor`` is its daemon.json, ``age`` its run time in seconds."""
+    """A living watchdog; ``descriptor`` is its daemon.json, ``age`` its run time in seconds, ``health`` its own.
+
+    ``stopped``: it is held by a signal (SIGSTOP) or a debugger.
+    """
 
     pid: int
     descriptor: str
     age: float
     health: Health | None
+    stopped: bool = False
 
     @property
     def home(self) -> str:
@@ -92,7 +96,9 @@ class Running:
         return os.path.dirname(self.descriptor)
 
     def reports(self, now: float) -> bool:
-        """Whether it gives signs of life: young, or its health file is."""
+        """Whether it gives signs of life: not stopped, and young itself or by its health file."""
+        if self.stopped:
+            return False
         fresh = self.health is not None and self.health.pid == self.pid and abs(now - self.health.time) < FRESH
         return fresh or self.age < FRESH
 
@@ -157,7 +163,22 @@ def find(state_dir: str) -> Running | None:
         return None
     argv = arguments(pid)
     descriptor = argv[-1] if argv and argv[-1].endswith(".json") else ""
-    return Running(pid, descriptor, age(pid), read_health(state_dir))
+    health = read_health(state_dir)
+    return Running(pid, descriptor, age(pid), health if health and health.pid == pid else None, _is_stopped(pid))
+
+
+def _is_stopped(pid: int) -> bool:
+    stat = (files.read_text(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
+    return stat[:1] in (["T"], ["t"])
+
+
+def of_descriptor(descriptor: str, modules: Sequence[str] = (WATCHDOG, *CHILDREN)) -> list[int]:
+    """Every living process of ``modules`` whose command line names this descriptor.
+
+    Those too that no lock file leads to, because somebody removed the state folder under them.
+    """
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [pid for pid in pids if descriptor in arguments(pid) and any(alive(pid, module) for module in modules)]
 
 
 def _number(text: str) -> int:
@@ -187,15 +208,12 @@ def stop(state_dir: str, descriptor: str, *, grace: float = 10.0) -> tuple[int, 
     pid_file = os.path.join(os.path.dirname(descriptor), "lad.pids")
     try:
         running = find(state_dir)
-        targets = [running.pid] if running else []
-        orphans = children(state_dir, pid_file)
-        if running:
-            _signal(targets, signal.SIGTERM)
-            _wait_gone(targets, grace)
+        found = [running.pid] if running else []
+        targets = list(dict.fromkeys([*found, *of_descriptor(descriptor, (WATCHDOG,))]))
+        orphans = [*children(state_dir, pid_file), *of_descriptor(descriptor, CHILDREN)]
+        _end(targets, grace)
         orphans = list(dict.fromkeys([*orphans, *children(state_dir, pid_file)]))
-        left = _living(orphans)
-        _signal(left, signal.SIGTERM)
-        _wait_gone(left, 3.0)
+        _end(_living(orphans), 3.0)
         forced = _living([*targets, *orphans])
         _signal(forced, signal.SIGKILL)
         _wait_gone(forced, 2.0)
@@ -204,6 +222,13 @@ def stop(state_dir: str, descriptor: str, *, grace: float = 10.0) -> tuple[int, 
     finally:
         if moved:
             _rename(aside, descriptor)
+
+
+def _end(pids: Sequence[int], seconds: float) -> None:
+    """SIGTERM, which a stopped process only sees once it is continued; and some seconds."""
+    _signal(pids, signal.SIGTERM)
+    _signal(pids, signal.SIGCONT)
+    _wait_gone(pids, seconds)
 
 
 def _rename(source: str, target: str) -> bool:

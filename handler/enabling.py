@@ -11,9 +11,10 @@ import os
 import signal
 import time
 from dataclasses import replace
+from typing import Any
 
-from extension import spawn
-from handler import configure, daemon, files, launcher, state
+from extension import spawn, statusfile
+from handler import configure, daemon, files, launcher, settings, state
 from handler.configure import Configuration, RefusedError
 from handler.context import BAD_SETTINGS, DONE, FAILED, Handler, Outcome
 from handler.service import ServiceError
@@ -25,11 +26,11 @@ _STOP_GRACE = 3.0
 
 def enable(handler: Handler) -> Outcome:
     """See the module; the outcome's parts are the daemon's components."""
-    running = daemon.find(handler.state_dir)
-    if running and _unchanged(handler) and _is_ours(handler, running) and running.reports(time.time()):
+    running = _living(handler)
+    if running and _unchanged(handler) and _is_ours(handler, running):
         handler.log.info(f"sequence number unchanged and the daemon (pid {running.pid}) is alive: left alone")
         _enabled(handler)
-        return _report(handler, running.health, "Enable succeeded")
+        return _report(handler, running.health, statusfile.enabled_text(_described(handler).get("note")))
     handler.status.report("Enable", "transitioning", 0, "Enabling")
     try:
         opened = configure.open_settings(handler.found, handler.env)
@@ -42,10 +43,35 @@ def enable(handler: Handler) -> Outcome:
     return _apply(handler, running, made)
 
 
+def _living(handler: Handler) -> daemon.Running | None:
+    """The daemon, unless there is none or it is ours and gives no sign of life: then it is ended."""
+    running = daemon.find(handler.state_dir)
+    if running is None or not _is_ours(handler, running) or running.reports(time.time()):
+        return running
+    why = "is stopped (SIGSTOP)" if running.stopped else "gives no sign of life"
+    handler.log.warning(f"the running daemon (pid {running.pid}) {why}: ending it")
+    daemon.stop(handler.state_dir, running.descriptor, grace=_STOP_GRACE)
+    return None
+
+
 def _unchanged(handler: Handler) -> bool:
+    """Whether these settings are enabled already: the same number, encrypted for the same certificate."""
     last = (files.read_text(handler.mrseq, 64) or "").strip()
-    same = handler.found is not None and last == str(handler.found.sequence)
-    return same and os.path.exists(configure.config_path(handler.env.home)) and os.path.exists(handler.descriptor)
+    if handler.found is None or last != str(handler.found.sequence):
+        return False
+    if not os.path.exists(configure.config_path(handler.env.home)) or not os.path.exists(handler.descriptor):
+        return False
+    enabled_for = _described(handler).get("certificate")
+    return enabled_for is None or settings.thumbprint(handler.found) in (None, enabled_for)
+
+
+def _described(handler: Handler) -> dict[str, Any]:
+    """daemon.json as it is; {} if it is not there or not readable."""
+    try:
+        value = json.loads(files.read_text(handler.descriptor) or "")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _is_ours(handler: Handler, running: daemon.Running) -> bool:
@@ -73,9 +99,7 @@ def _refused(handler: Handler, running: daemon.Running | None, error: RefusedErr
 
 
 def _problem_part(problem: str) -> dict[str, object]:
-    from extension.statusfile import substatus
-
-    return substatus("", "error", BAD_SETTINGS, problem)
+    return statusfile.substatus("", "error", BAD_SETTINGS, problem)
 
 
 def _shorten(text: str, limit: int) -> str:
@@ -101,25 +125,21 @@ def _log_settings(handler: Handler, made: Configuration) -> None:
 def _apply(handler: Handler, running: daemon.Running | None, made: Configuration) -> Outcome:
     sequence = handler.found.sequence if handler.found else 0
     state.ensure(handler.state_dir)
-    if running and not (_is_ours(handler, running) and running.reports(time.time())):
-        why = "gives no sign of life" if _is_ours(handler, running) else f"belongs to {running.home}"
-        handler.log.warning(f"the running daemon (pid {running.pid}) {why}: ending it")
+    if running and not _is_ours(handler, running):
+        handler.log.warning(f"the running daemon (pid {running.pid}) belongs to {running.home}: ending it")
         daemon.stop(handler.state_dir, running.descriptor, grace=_STOP_GRACE)
         running = None
     described = configure.descriptor(
         handler.env, handler.state_dir, handler.service_mode, sequence, handler.status.path
     )
-    configure.install(made, described)
+    note = "; ".join(made.warnings)
+    known = settings.thumbprint(handler.found) if handler.found else None
+    configure.install(made, {**described, "note": note, "certificate": known or ""})
     files.remove(f"{handler.descriptor}.off")
     since = time.time() - 1.0
     try:
-        if running:
-            os.kill(running.pid, signal.SIGHUP)
-            handler.log.info(f"SIGHUP sent to the daemon (pid {running.pid})")
-            pid = running.pid
-        else:
-            pid = _start(handler)
-    except (launcher.StartError, ServiceError, ProcessLookupError) as error:
+        pid = _reload(handler, running) if running else _start(handler)
+    except (launcher.StartError, ServiceError) as error:
         return Outcome("error", FAILED, f"the daemon could not be started: {error}")
     left = max(1.0, min(HEALTH_WAIT, TOTAL - (time.monotonic() - handler.started)))
     health = daemon.wait_healthy(handler.state_dir, pid, sequence, since, left)
@@ -130,14 +150,25 @@ def _apply(handler: Handler, running: daemon.Running | None, made: Configuration
         return Outcome("error", FAILED, f"the daemon refused the new configuration: {health.refused}", health.parts)
     files.replace(handler.mrseq, str(sequence).encode())
     _enabled(handler)
-    message = "Enable succeeded"
-    if made.warnings:
-        message += f", with warnings: {'; '.join(made.warnings)}"
-    return _report(handler, health, message)
+    return _report(handler, health, statusfile.enabled_text(note))
+
+
+def _reload(handler: Handler, running: daemon.Running) -> int:
+    """Let the daemon take its new configuration, or start it if it has ended just now; its pid."""
+    try:
+        os.kill(running.pid, signal.SIGHUP)
+    except ProcessLookupError:
+        return _start(handler)
+    handler.log.info(f"SIGHUP sent to the daemon (pid {running.pid})")
+    return running.pid
 
 
 def _start(handler: Handler) -> int:
     """Start the daemon; its pid, 0 if systemd has it. StartError or ServiceError if it cannot be started."""
+    left = daemon.of_descriptor(handler.descriptor)
+    if left:
+        handler.log.warning(f"{len(left)} processes of a daemon that lost its state folder or watchdog: ending them")
+        daemon.stop(handler.state_dir, handler.descriptor, grace=_STOP_GRACE)
     if handler.service_mode == "systemd":
         handler.systemd.write()
         handler.systemd.start()

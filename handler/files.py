@@ -18,8 +18,11 @@ def replace_all(contents: Mapping[str, bytes], mode: int = 0o600) -> None:
             temporary = f"{path}.{os.getpid()}.tmp"
             written.append((temporary, path))
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-            with os.fdopen(fd, "wb") as out:
-                out.write(data)
+            try:
+                with os.fdopen(fd, "wb") as out:
+                    out.write(data)
+            except OSError as error:  # of a full disk: it does not say which file
+                raise OSError(error.errno, error.strerror, path) from None
         for temporary, path in written:
             os.replace(temporary, path)
     finally:

@@ -66,6 +66,8 @@ def find(config_folder: str, environ: Mapping[str, str]) -> Found | None:
         stem, dot, kind = entry.name.rpartition(".")
         if dot and kind == "settings" and stem.isascii() and stem.isdigit() and len(stem) < 19:
             try:
+                if not entry.is_file():
+                    continue
                 candidate = (entry.stat().st_mtime_ns, int(stem), entry.path)
             except OSError:
                 continue
@@ -73,6 +75,17 @@ def find(config_folder: str, environ: Mapping[str, str]) -> Found | None:
     if newest is None:
         return None
     return Found(newest[1], newest[2], f"{note}: using {newest[2]}" if note else "")
+
+
+def thumbprint(found: Found) -> str | None:
+    """The certificate that the protected part is encrypted for, "" without one; None if the file cannot be read."""
+    try:
+        text = _text(found.path)
+        body = _handler_settings(text, found.path) if text.strip() else {}
+    except SettingsError:
+        return None
+    named = body.get("protectedSettingsCertThumbprint") if body.get("protectedSettings") else None
+    return named.upper() if isinstance(named, str) else ""
 
 
 def load(found: Found, lib_dir: str, decrypt: Decrypt) -> Settings:
@@ -129,7 +142,8 @@ def _handler_settings(text: str, path: str) -> dict[str, Any]:
     for step in ("runtimeSettings", 0, "handlerSettings"):
         if isinstance(step, int):
             if not isinstance(value, list) or not value:
-                raise SettingsError(f"{path}: {where} is {_kind(value)}, not an array of one object")
+                odd = "an array without an entry" if value == [] else f"{_kind(value)}, not an array of one object"
+                raise SettingsError(f"{path}: {where} is {odd}; the VM agent writes runtimeSettings[0].handlerSettings")
             value, where = value[0], f"{where}[0]"
         else:
             if not isinstance(value, dict) or step not in value:
@@ -139,7 +153,7 @@ def _handler_settings(text: str, path: str) -> dict[str, Any]:
                 )
             value, where = value[step], f"{where}.{step}"
     if not isinstance(value, dict):
-        raise SettingsError(f"{path}: {where} is {_kind(value)}, not an object")
+        raise SettingsError(f"{path}: {where} is {_kind(value)}, not an object; set the extension again")
     return value
 
 

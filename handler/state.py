@@ -1,7 +1,7 @@
 """The state folder, which outlives a version: made, recognised, kept over an upgrade, removed at the end.
 
-A marker file says that the folder is ours. Without it (somebody pointed ``LAD_STATE_DIR`` at a folder with other
-things in it) nothing is ever removed.
+A marker file says that the folder is ours. A folder without it that holds anything else (somebody pointed
+``LAD_STATE_DIR`` at a folder of their own) is never removed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from handler import files
 MARKER = ".lad-emulator"
 UPGRADING = "upgrading"
 INSTALLED = "installed.json"
+_OURS = frozenset(("accepted", "omi", "reserve", "run"))
+_OURS_BEGIN = ("collector.", "uploader.", "watchdog.", "omi_service.", "daemon.health", "run.json", "installed.json")
 UPGRADE_LIFE = 2 * 3600.0  # seconds; install, enable and the waits between them are far shorter
 
 
@@ -34,7 +36,7 @@ def ensure(folder: str) -> bool:
             made = True
         except FileExistsError:
             made = False
-        if made or not os.listdir(folder):
+        if made or _holds_only_ours(folder):
             files.replace(os.path.join(folder, MARKER), b"lad-emulator state folder\n")
         if os.path.exists(os.path.join(folder, MARKER)):
             os.chmod(folder, 0o700)
@@ -45,11 +47,24 @@ def ensure(folder: str) -> bool:
     return made
 
 
+def _holds_only_ours(folder: str) -> bool:
+    """Whether there is nothing in it but what a daemon makes: `lad run` was there first, or the folder was removed
+    under a running daemon."""
+    return all(name in _OURS or name.startswith(_OURS_BEGIN) for name in os.listdir(folder))
+
+
+def _is_ours(folder: str) -> bool:
+    """Marked, or made anew by a daemon under which it was removed."""
+    if os.path.exists(os.path.join(folder, MARKER)):
+        return True
+    return os.path.exists(os.path.join(folder, "watchdog.lock")) and _holds_only_ours(folder)
+
+
 def remove(folder: str) -> str:
     """Delete the folder if it is ours; what was done, in words."""
     if not os.path.lexists(folder):
         return f"{folder} was not there"
-    if os.path.islink(folder) or not os.path.exists(os.path.join(folder, MARKER)):
+    if os.path.islink(folder) or not _is_ours(folder):
         return f"{folder} left in place: it has no {MARKER}, so it was not made by this extension"
     shutil.rmtree(folder, ignore_errors=True)
     left = sum(len(names) for _, _, names in os.walk(folder)) if os.path.exists(folder) else 0

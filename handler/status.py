@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 from extension import statusfile
 from extension.extlog import ExtensionLog
@@ -19,6 +19,7 @@ class Reporter:
     environment: Environment
     sequence: int | None
     log: ExtensionLog
+    err: TextIO
 
     @property
     def path(self) -> str | None:
@@ -44,3 +45,4 @@ class Reporter:
             statusfile.write(self.path, document)
         except OSError as error:
             self.log.error(f"cannot write {self.path}: {error.strerror}")
+            self.err.write(f"cannot write {self.path}: {error.strerror}\n")

@@ -4,7 +4,14 @@
 # `python-tag` has two lines: X.Y, and the file ending of extension modules (which names implementation, version,
 # machine and C library). Exit 52 (missing dependency) if no Python fits.
 
-home=$(dirname -- "$0") && cd -P -- "$home" && home=$(pwd -P) || {
+# an agent may hand down no PATH, or an empty one; only built-in commands are used here
+PATH=${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}
+export PATH
+case $0 in
+*/*) home=${0%/*}/ ;;
+*) home=. ;;
+esac
+cd -P -- "$home" && home=$(pwd -P) || {
   echo "shim.sh: cannot enter the extension's folder" >&2
   exit 1
 }

@@ -13,19 +13,26 @@ Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
 class SecretError(Exception):
-    """Encrypting or decrypting failed; the text names the file and openssl's reason, never the data."""
+    """Encrypting or decrypting failed; the text names the file and openssl's reason, never the data.
+
+    ``tool``: it is the openssl command that does not work here, whatever it is asked.
+    """
+
+    def __init__(self, message: str, tool: bool = False) -> None:
+        super().__init__(message)
+        self.tool = tool
 
 
 def _openssl(args: list[str], data: bytes, run: Run) -> tuple[bytes | None, str]:
-    """Output of ``openssl ARGS`` fed with ``data``, or None and the reason."""
+    """Output of ``openssl ARGS`` fed with ``data``, or None and the reason; SecretError if there is no use in more."""
     try:
         done = run(["openssl", *args], input=data, capture_output=True, timeout=DEADLINE, check=False)
     except FileNotFoundError:
-        return None, "the openssl command is not installed"
+        raise SecretError("the openssl command is not installed", tool=True) from None
     except subprocess.TimeoutExpired:
-        return None, f"openssl gave no answer within {DEADLINE:g} s"
+        raise SecretError(f"openssl gave no answer within {DEADLINE:g} s", tool=True) from None
     except OSError as problem:
-        return None, f"openssl cannot be started: {problem.strerror}"
+        raise SecretError(f"openssl cannot be started: {problem.strerror}", tool=True) from None
     if done.returncode == 0:
         return done.stdout, ""
     lines = [line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
@@ -84,10 +91,13 @@ def seal_for(cert_path: str, key_path: str, run: Run = subprocess.run) -> Callab
 
     def seal(secret: str) -> tuple[str, str]:
         _readable(cert_path, "certificate")
-        args = ["cms", "-encrypt", "-binary", "-outform", "DER", "-aes256", cert_path]
-        der, reason = _openssl(args, secret.encode("utf-8"), run)
-        if not der:
-            raise SecretError(f"openssl cms -encrypt for {cert_path}: {reason or 'no output'}")
-        return der.hex().upper(), key_path
+        reasons: list[str] = []
+        for command in ("cms", "smime"):
+            args = [command, "-encrypt", "-binary", "-outform", "DER", "-aes256", cert_path]
+            der, reason = _openssl(args, secret.encode("utf-8"), run)
+            if der:
+                return der.hex().upper(), key_path
+            reasons.append(f"openssl {command} -encrypt: {reason or 'no output'}")
+        raise SecretError(f"for {cert_path}: {'; '.join(reasons)}")
 
     return seal

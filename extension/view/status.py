@@ -19,6 +19,7 @@ from extension.store.database import StoreError, open_reader
 
 STALE_HEALTH_S = 180.0
 OLD_QUEUE_S = 300.0
+_NO_HEALTH = "the daemon runs and has not reported yet"
 
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,13 +43,19 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
 
     running = locks.holder(os.path.join(folder, "watchdog.lock"))
     health = _read_json(os.path.join(folder, "daemon.health"))
-    components = health.get("components", {})
+    components = health.get("components")
+    components = components if isinstance(components, dict) else {}
+    told = health.get("time")
+    silent = now - (told if isinstance(told, (int, float)) else 0)
+    readable = os.access(folder, os.R_OK | os.X_OK)
     if not os.path.isdir(folder):
         problem("not-installed", f"{folder} does not exist: nothing is installed here")
+    elif not readable:
+        problem("state-unreadable", f"{folder} can only be read by its owner: run this command as root")
     elif running is None:
         problem("daemon-stopped", "the daemon is not running; the VM agent's enable starts it")
-    elif now - float(health.get("time", 0)) > STALE_HEALTH_S:
-        problem("daemon-silent", f"the daemon has not reported for {now - float(health.get('time', 0)):.0f} s")
+    elif silent > STALE_HEALTH_S:
+        problem("daemon-silent", f"the daemon has not reported for {silent:.0f} s" if health else _NO_HEALTH)
     if running is not None:
         for name, part in components.items():
             if part.get("level") != "ok":
@@ -78,7 +85,12 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
         if message:
             problem(f"upload-{level}", f"account {account}: {message}")
     return {
-        "daemon": {"running": running is not None, "pid": running, "state_dir": folder, **_installed(folder)},
+        "daemon": {
+            "running": running is not None if readable or not os.path.isdir(folder) else None,
+            "pid": running,
+            "state_dir": folder,
+            **_installed(folder),
+        },
         "components": components if running is not None else {},
         "sources": report.get("sources", {}),
         "skipped": report.get("skipped", {}),
@@ -167,7 +179,8 @@ def status(args: argparse.Namespace) -> int:
 def _lines(found: dict[str, Any], now: float) -> list[str]:
     daemon = found["daemon"]
     name = f"{daemon.get('name', 'daemon')} {daemon.get('version', '')}".strip()
-    out = [f"{name}: " + (f"running, pid {daemon['pid']}" if daemon["running"] else "not running")]
+    how = {True: f"running, pid {daemon['pid']}", False: "not running", None: "cannot be seen"}[daemon["running"]]
+    out = [f"{name}: {how}"]
     out += [f"  {n:10} {c['state']:9} {c['message']}" for n, c in found["components"].items()]
     if found["events"]:
         width = max(len(t) for t in found["events"])

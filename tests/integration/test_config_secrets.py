@@ -135,3 +135,30 @@ def test_secrets_are_never_arguments(agent: tuple[str, str]) -> None:
     assert decrypt_hex(sealed, agent[1], run) == "the secret"
     assert len(seen) == 2
     assert all("the secret" not in word and sealed not in word for argv in seen for word in argv)
+
+
+def test_an_openssl_without_cms_seals_and_opens_with_smime(agent: tuple[str, str]) -> None:
+    cert, key = agent
+
+    def old(argv: list[str], **more: Any) -> subprocess.CompletedProcess[bytes]:
+        if argv[1] == "cms":
+            return subprocess.CompletedProcess(argv, 1, b"", b"openssl:Error: 'cms' is an invalid command.\n")
+        return subprocess.run(argv, **more)
+
+    sealed, _ = seal_for(cert, key, old)("secret")
+    assert decrypt_cms(bytes.fromhex(sealed), cert, key, old) == b"secret"
+    assert decrypt_hex(sealed, key) == "secret"
+
+
+def test_an_openssl_that_hangs_is_asked_once(agent: tuple[str, str]) -> None:
+    cert, key = agent
+    asked: list[str] = []
+
+    def hangs(argv: list[str], **more: Any) -> subprocess.CompletedProcess[bytes]:
+        asked.append(argv[1])
+        raise subprocess.TimeoutExpired(argv, more["timeout"])
+
+    with pytest.raises(SecretError, match="no answer within") as found:
+        decrypt_cms(b"x", cert, key, hangs)
+    assert found.value.tool
+    assert asked == ["cms"]

@@ -113,7 +113,7 @@ def test_a_root_of_somebody_else_is_one_clear_line(tmp_path: Path) -> None:
     bed = Bed(tmp_path)
     bed.agent.enable(bed.package("1.0.0"))
     code = (
-        "import os, sys; from extension.cli import main; import extension.vmagent.cli; "
+        "import locale, os, sys; from extension.cli import main; import extension.vmagent.cli; "
         "os.setgid(65534); os.setuid(65534); "
         f"sys.exit(main(['vm-agent', 'status', '--root', {str(tmp_path / 'root')!r}]))"
     )

@@ -7,81 +7,18 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from extension.vmagent import secrets as tenants
-from extension.vmagent.agent import LocalAgent
 from extension.vmagent.folder import Settings
 from extension.vmagent.package import find_package, open_package
 from handler import daemon
-
-KEY = "c2VjcmV0LWtleS1vZi0zMi1ieXRlcy0wMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmM="
-SECRET_PART = "c2VjcmV0LWtleS1vZi0z"
-PUBLIC = {
-    "perfCfg": [
-        {
-            "query": "SELECT AvailableMemory, PercentUsedMemory FROM SCX_MemoryStatisticalInformation",
-            "table": "LinuxMemory",
-        }
-    ],
-    "sampleRateInSeconds": "15",
-}
+from tests.handler_bed import SECRET_PART, Bed, handler_bed, until
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
-
-
-class Bed:
-    """One root with the built package."""
-
-    def __init__(self, base: Path, package: str) -> None:
-        self.root = base / "root"
-        self.package = package
-        env = {key: value for key, value in os.environ.items() if not key.startswith("LAD_")}
-        self.agent = LocalAgent(str(self.root), env=env)
-        self.state = self.root / "var/lib/lad-emulator"
-        self.tables = base / "tables.db"
-
-    def settings(self, **public: Any) -> Settings:
-        protected = {
-            "storageAccountName": "account",
-            "storageAccountKey": KEY,
-            "storageAccountEndPoint": f"file://{self.tables}",
-        }
-        return Settings({**PUBLIC, **public}, protected)
-
-    @property
-    def home(self) -> Path:
-        return Path(self.agent.status()["home"])
-
-    def watchdog(self) -> int:
-        running = daemon.find(str(self.state))
-        return running.pid if running else 0
-
-    def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.agent.status()["status"]
-        return found
-
-    def log(self) -> str:
-        return (Path(self.agent.log_root) / "LadEmulator.LinuxDiagnostic" / "extension.log").read_text()
-
-    def end(self) -> None:
-        for pid, _ in self.agent.processes():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-
-
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +28,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def bed(short_path: Path, package: str) -> Iterator[Bed]:
-    made = Bed(short_path, package)
-    yield made
-    for _ in range(3):  # a component that finds its watchdog dead starts another one
-        made.end()
-        time.sleep(0.2)
-    assert not made.agent.processes()
+    with handler_bed(short_path, package) as made:
+        yield made
 
 
 def test_whole_life(bed: Bed) -> None:
@@ -214,7 +147,7 @@ def test_new_settings_reload_without_a_new_watchdog(bed: Bed) -> None:
     assert bed.status()["operation"] == "Enable"
 
 
-def test_certificate_rotation_leaves_the_daemon_alone(bed: Bed) -> None:
+def test_a_rotated_certificate_is_taken_over_by_the_same_daemon(bed: Bed) -> None:
     bed.agent.enable(bed.package, bed.settings())
     pid = bed.watchdog()
     lib_dir = bed.agent.lib_dir
@@ -225,27 +158,46 @@ def test_certificate_rotation_leaves_the_daemon_alone(bed: Bed) -> None:
     body["protectedSettings"] = tenants.encrypt(lib_dir, thumbprint, json.dumps(bed.settings().protected).encode())
     body["protectedSettingsCertThumbprint"] = thumbprint
     path.write_text(json.dumps(value))
+    document = (bed.home / "xmlCfg.xml").read_text()
     assert bed.agent.noop()[0].exit_code == 0
     assert bed.watchdog() == pid
+    renewed = (bed.home / "xmlCfg.xml").read_text()
+    assert f"{thumbprint}.prv" in renewed
+    assert f"{thumbprint}.prv" not in document
+    assert bed.agent.noop()[0].exit_code == 0
+    assert (bed.home / "xmlCfg.xml").read_text() == renewed
 
 
 def test_a_stopped_daemon_is_replaced(bed: Bed) -> None:
+    """SIGSTOP, with a health file that still says that all is well."""
     bed.agent.enable(bed.package, bed.settings())
     pid = bed.watchdog()
     os.kill(pid, signal.SIGSTOP)
-    health = bed.state / "daemon.health"
-    value = json.loads(health.read_text())
-    assert value["pid"] == pid
-    # young processes get the benefit of the doubt, so its lack of signs of life is judged directly
-    running = daemon.find(str(bed.state))
-    assert running is not None
-    assert running.reports(time.time())
-    assert not daemon.Running(pid, running.descriptor, 1e6, running.health).reports(value["time"] + 1000)
-    ended, killed = daemon.stop(str(bed.state), running.descriptor, grace=0.5)
-    assert killed >= 1
-    assert ended + killed >= 3
+    assert json.loads((bed.state / "daemon.health").read_text())["pid"] == pid
+    assert bed.agent.noop()[0].exit_code == 0
+    assert bed.watchdog() not in (0, pid)
+    assert not daemon.alive(pid, daemon.WATCHDOG)
+    assert "is stopped (SIGSTOP): ending it" in bed.log()
+    until(lambda: bed.status()["status"] == "success")
+    assert len(bed.agent.processes()) == 3
+
+
+def test_a_daemon_that_is_stopped_altogether_is_ended_in_order(bed: Bed) -> None:
+    bed.agent.enable(bed.package, bed.settings())
+    for pid, _ in bed.agent.processes():
+        os.kill(pid, signal.SIGSTOP)
+    assert bed.agent.disable()[0].exit_code == 0
     assert bed.agent.processes() == []
+    assert "had to be killed" not in bed.log()
     assert (bed.home / "daemon.json").exists()
+
+
+def test_a_silent_daemon_is_judged_by_its_health_once_it_is_old() -> None:
+    health = daemon.Health(9, 0, 1000.0, True, "", ())
+    assert daemon.Running(9, "/d.json", 10.0, health).reports(5000.0)
+    assert not daemon.Running(9, "/d.json", 1e6, health).reports(5000.0)
+    assert daemon.Running(9, "/d.json", 1e6, health).reports(1060.0)
+    assert not daemon.Running(9, "/d.json", 10.0, health, stopped=True).reports(1000.0)
 
 
 def test_upgrade_keeps_state_and_real_uninstall_removes_it(bed: Bed, tmp_path: Path) -> None:

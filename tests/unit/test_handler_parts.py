@@ -69,6 +69,20 @@ class TestState:
         assert "left in place" in state.remove(str(tmp_path))
         assert (tmp_path / "precious").exists()
 
+    def test_what_a_daemon_made_is_ours_and_nothing_else(self, tmp_path: Path) -> None:
+        folder = tmp_path / "state"
+        folder.mkdir()
+        for name in ("watchdog.lock", "collector.db", "collector.db-wal", "daemon.health.77.tmp", "reserve"):
+            (folder / name).write_text("")
+        (folder / "precious").write_text("x")
+        assert "left in place" in state.remove(str(folder))
+        (folder / "precious").unlink()
+        (folder / "watchdog.lock").rename(tmp_path / "watchdog.lock")
+        assert "left in place" in state.remove(str(folder))
+        (tmp_path / "watchdog.lock").rename(folder / "watchdog.lock")
+        assert "removed" in state.remove(str(folder))
+        assert not folder.exists()
+
     def test_a_link_is_never_followed(self, tmp_path: Path) -> None:
         target = tmp_path / "target"
         state.ensure(str(target))

@@ -29,7 +29,11 @@ def _batch(table: str = "T", n: int = 2, moniker: str = "m", size: int = 1) -> B
 def test_a_folder_with_characters_of_uris_is_read(tmp_path: Path) -> None:
     folder = tmp_path / "a #b?c %41"
     store = _store(folder)
-    store.commit(lambda: store.queue([_batch(n=3)], 1.0))
+
+    def change() -> None:
+        store.queue([_batch(n=3)], 1.0)
+
+    store.commit(change)
     assert ledger.read(str(folder))["T"].queued == 3
     store.close()
 
