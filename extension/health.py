@@ -62,7 +62,7 @@ class Publisher:
             "Enable",
             worst,
             1 if worst == "error" else 0,
-            "; ".join(bad) or statusfile.enabled_text(where.note),
+            statusfile.noted("; ".join(bad), where.note) if bad else statusfile.enabled_text(where.note),
             [statusfile.substatus(n, s, 1 if s == "error" else 0, m) for n, s, m in parts],
         )
         try:

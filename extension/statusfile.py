@@ -40,9 +40,14 @@ def _entry(name: str, status: str, code: int, message: str) -> dict[str, Any]:
     }
 
 
-def enabled_text(note: object) -> str:
-    """What a status says of settings in force; ``note`` is what was odd about them, "" or None if nothing."""
+def enabled_text(note: str) -> str:
+    """What a status says of settings in force; ``note`` is what was odd about them, "" if nothing."""
     return f"Enable succeeded, with warnings: {note}" if note else "Enable succeeded"
+
+
+def noted(trouble: str, note: str) -> str:
+    """What a status says of a daemon in trouble, which what was odd about its settings may explain."""
+    return f"{trouble}; about the settings: {note}" if note else trouble
 
 
 def substatus(name: str, status: str, code: int, message: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def enable(handler: Handler) -> Outcome:
     if running and _unchanged(handler) and _is_ours(handler, running):
         handler.log.info(f"sequence number unchanged and the daemon (pid {running.pid}) is alive: left alone")
         _enabled(handler)
-        return _report(handler, running.health, statusfile.enabled_text(_described(handler).get("note")))
+        return _report(handler, running.health, str(_described(handler).get("note") or ""))
     handler.status.report("Enable", "transitioning", 0, "Enabling")
     try:
         opened = configure.open_settings(handler.found, handler.env)
@@ -87,11 +87,11 @@ def _refused(handler: Handler, running: daemon.Running | None, error: RefusedErr
     if running is None and complete:
         try:
             _start(handler)
-            before = " The daemon was started with the settings enabled before."
+            before = ". The daemon was started with the settings enabled before."
         except (launcher.StartError, ServiceError) as failed:
             handler.log.error(str(failed))
     elif running is not None:
-        before = " The running daemon goes on with the settings enabled before."
+        before = ". The running daemon goes on with the settings enabled before."
     count = len(error.problems)
     message = f"Settings not enabled, {count} problem{'s' if count != 1 else ''}: {'; '.join(error.problems)}"
     parts = [{**part, "name": f"setting {number}"} for number, part in enumerate(map(_problem_part, error.problems), 1)]
@@ -150,7 +150,7 @@ def _apply(handler: Handler, running: daemon.Running | None, made: Configuration
         return Outcome("error", FAILED, f"the daemon refused the new configuration: {health.refused}", health.parts)
     files.replace(handler.mrseq, str(sequence).encode())
     _enabled(handler)
-    return _report(handler, health, statusfile.enabled_text(note))
+    return _report(handler, health, note)
 
 
 def _reload(handler: Handler, running: daemon.Running) -> int:
@@ -202,13 +202,13 @@ def _enabled(handler: Handler) -> None:
         handler.log.info("upgrade finished")
 
 
-def _report(handler: Handler, health: daemon.Health | None, message: str) -> Outcome:
+def _report(handler: Handler, health: daemon.Health | None, note: str) -> Outcome:
     """Write the status by the daemon's health; again if that changed meanwhile.
 
     The watchdog writes the same file when a component changes, and only then: what it wrote between our look at
     its health and our own write must not stay hidden behind an older state.
     """
-    outcome = _by_health(health, message)
+    outcome = _by_health(health, note)
     for _ in range(3):
         code = outcome.exit_code or outcome.code
         handler.status.report("Enable", outcome.status or "error", code, outcome.message, outcome.parts)
@@ -217,17 +217,17 @@ def _report(handler: Handler, health: daemon.Health | None, message: str) -> Out
             break
         if health is not None and now.components == health.components:
             break
-        health, outcome = now, _by_health(now, message)
+        health, outcome = now, _by_health(now, note)
     return replace(outcome, status=None)
 
 
-def _by_health(health: daemon.Health | None, message: str) -> Outcome:
+def _by_health(health: daemon.Health | None, note: str) -> Outcome:
     """The status by what the daemon says of itself; the exit code is 0, because it runs."""
     if health is None:
         return Outcome("transitioning", DONE, "the daemon runs and has not reported its health yet")
     verdict = health.verdict
     if verdict == "success":
-        return Outcome("success", DONE, message, health.parts)
+        return Outcome("success", DONE, statusfile.enabled_text(note), health.parts)
     odd = "; ".join(
         f"{item.name} {item.state}: {item.message}" for item in health.components if item.status != "success"
     )
@@ -237,7 +237,7 @@ def _by_health(health: daemon.Health | None, message: str) -> Outcome:
     return Outcome(
         verdict,
         DONE,
-        f"the daemon {what}: {odd or 'not healthy yet'}",
+        statusfile.noted(f"the daemon {what}: {odd or 'not healthy yet'}", note),
         health.parts,
         code=1 if verdict == "error" else 0,
     )

@@ -108,6 +108,7 @@ def test_warnings_about_settings_stay_in_the_status(bed: Bed) -> None:
     assert health is not None
     os.kill(next(c.pid for c in health.components if c.name == "collector"), signal.SIGKILL)
     until(lambda: bed.status()["status"] != "success")
+    assert "; about the settings: " in bed.status()["formattedMessage"]["message"]
     until(lambda: bed.status()["status"] == "success", 60)
     assert part in bed.status()["formattedMessage"]["message"]
 
