@@ -71,7 +71,10 @@ class Result:
 
 
 class Progress:
-    """One line that is written over on a terminal, a line now and then elsewhere; on standard error."""
+    """One line that is written over on a terminal, a line now and then elsewhere; on standard error.
+
+    Nobody has to be there to read it: a closed pipe or terminal must not keep the demo from cleaning up.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._tty = sys.stderr.isatty()
@@ -81,23 +84,24 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A step."""
-        self._end_line()
-        print(text, file=sys.stderr, flush=True)
+        self._write(("\n" if self._width else "") + text + "\n")
+        self._width = 0
 
     def waiting(self, text: str) -> None:
         """What it waits for and for how long."""
         if self._tty:
-            sys.stderr.write("\r" + text.ljust(self._width))
-            sys.stderr.flush()
+            self._write("\r" + text.ljust(self._width))
             self._width = len(text)
         elif self._clock() - self._said >= 10:
             self._said = self._clock()
-            print(text, file=sys.stderr, flush=True)
+            self._write(text + "\n")
 
-    def _end_line(self) -> None:
-        if self._width:
-            sys.stderr.write("\n")
-            self._width = 0
+    def _write(self, text: str) -> None:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except OSError:
+            sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
 
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -138,7 +142,7 @@ def settings(root: str) -> Settings:
 def demo(args: argparse.Namespace) -> int:
     """Run it; 0 when everything went well, 1 otherwise."""
     try:
-        with _folder(args.keep) as root, _ended_by_sigterm():
+        with _folder(args.keep) as root, _ended_by_signals():
             result = live(root, args.seconds, Progress())
             kept = root if args.keep else ""
     except (AgentError, PackageError, OSError) as error:
@@ -168,17 +172,27 @@ def _folder(keep: str | None) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does: with disable and uninstall."""
+def _on(numbers: tuple[int, ...], action: Callable[[int, object], None]) -> Iterator[None]:
+    before = [(number, signal.signal(number, action)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, old in before:
+            signal.signal(number, old)
+
+
+def _ended_by_signals() -> contextlib.AbstractContextManager[None]:
+    """SIGTERM and a terminal that goes away end the demo as Ctrl-C does: with disable and uninstall."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return _on((signal.SIGTERM, signal.SIGHUP), interrupt)
+
+
+def _undisturbed() -> contextlib.AbstractContextManager[None]:
+    """A second signal does not end what the first one has begun. (A function, so that children do not inherit it.)"""
+    return _on((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda _number, _frame: None)
 
 
 def live(root: str, seconds: float | None, progress: Progress) -> Result:
@@ -200,7 +214,7 @@ def live(root: str, seconds: float | None, progress: Progress) -> Result:
         _collect(root, seconds, progress, result)
     finally:
         progress.say("VM agent: disable, uninstall")
-        with contextlib.suppress(AgentError):
+        with _undisturbed(), contextlib.suppress(AgentError):
             result.commands += agent.disable()
             result.commands += agent.uninstall()
         result.left_running = [{"pid": pid, "command": line} for pid, line in agent.processes()]

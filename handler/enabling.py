@@ -22,6 +22,7 @@ from handler.service import ServiceError
 HEALTH_WAIT = 7.0  # seconds for the daemon to report health
 TOTAL = 9.0  # seconds that the whole command aims at
 _STOP_GRACE = 3.0
+_NOTE_MAX = 2000  # characters; a status takes about half of them
 
 
 def enable(handler: Handler) -> Outcome:
@@ -132,7 +133,7 @@ def _apply(handler: Handler, running: daemon.Running | None, made: Configuration
     described = configure.descriptor(
         handler.env, handler.state_dir, handler.service_mode, sequence, handler.status.path
     )
-    note = "; ".join(made.warnings)
+    note = "; ".join(made.warnings)[:_NOTE_MAX]
     known = settings.thumbprint(handler.found) if handler.found else None
     configure.install(made, {**described, "note": note, "certificate": known or ""})
     files.remove(f"{handler.descriptor}.off")

@@ -81,7 +81,22 @@ def test_odd_seconds_are_named(seconds: str) -> None:
     assert f"must be a number of seconds between 1 and 86400, not {seconds!r}" in done.stderr
 
 
-def test_an_interrupted_demo_cleans_up(tmp_path: Path) -> None:
+def test_a_reader_that_goes_away_does_not_keep_the_demo_from_cleaning_up(short_path: Path) -> None:
+    """As ``lad demo 2>&1 | head -1`` does."""
+    root = short_path / "kept"
+    child = subprocess.Popen(
+        [*LAD, "demo", "--seconds", "1", "--keep", str(root)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline()
+    child.stdout.close()
+    child.wait(timeout=120)
+    assert (root / "tables.db").exists()
+    assert _left(root) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_demo_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
     root = tmp_path / "kept"
     child = subprocess.Popen(
         [*LAD, "demo", "--keep", str(root)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -93,8 +108,13 @@ def test_an_interrupted_demo_cleans_up(tmp_path: Path) -> None:
             break
         assert time.monotonic() < end
     assert _left(root) != []
-    child.send_signal(signal.SIGTERM)
-    _, rest = child.communicate(timeout=60)
+    child.send_signal(number)
+    for line in child.stderr:
+        if "disable, uninstall" in line:
+            break
+    child.send_signal(number)  # once more, by an impatient user
+    rest = child.stderr.read()
+    child.wait(timeout=60)
     assert child.returncode == 130, rest
     assert "Traceback" not in rest
     assert _left(root) == []
