@@ -92,12 +92,12 @@ class Watchdog:
             self._end_hung(now)
             if now - self._kept_house >= HOUSEKEEPING_S:
                 self._keep_house(now)
-            if self._publish_at and now >= self._publish_at:
-                self._publish()
             self._handover.act(now)
             if self._reload and not self._handover:
                 self._reload = False
-                self._load_again()
+                self._load_again()  # before the report: one of a refusal that is over would be taken for a new one
+            if self._publish_at and now >= self._publish_at:
+                self._publish()
             self._wait(self._next_deadline(now) - now)
             if not os.path.isdir(self.where.home):
                 self._stopping, self._why = True, f"the extension's folder {self.where.home} is gone"

@@ -28,7 +28,8 @@ _NOTE_MAX = 2000  # characters; a status takes about half of them
 def enable(handler: Handler) -> Outcome:
     """See the module; the outcome's parts are the daemon's components."""
     running = _living(handler)
-    if running and _unchanged(handler) and _is_ours(handler, running):
+    refuses = running is not None and running.health is not None and running.health.refused
+    if running and not refuses and _unchanged(handler) and _is_ours(handler, running):
         handler.log.info(f"sequence number unchanged and the daemon (pid {running.pid}) is alive: left alone")
         _enabled(handler)
         return _report(handler, running.health, str(_described(handler).get("note") or ""))
@@ -60,9 +61,10 @@ def _unchanged(handler: Handler) -> bool:
     last = (files.read_text(handler.mrseq, 64) or "").strip()
     if handler.found is None or last != str(handler.found.sequence):
         return False
-    if not os.path.exists(configure.config_path(handler.env.home)) or not os.path.exists(handler.descriptor):
+    described = _described(handler)
+    if not described or not all(os.path.exists(str(described.get(key))) for key in ("config", "options")):
         return False
-    enabled_for = _described(handler).get("certificate")
+    enabled_for = described.get("certificate")
     return enabled_for is None or settings.thumbprint(handler.found) in (None, enabled_for)
 
 
@@ -137,7 +139,7 @@ def _apply(handler: Handler, running: daemon.Running | None, made: Configuration
     known = settings.thumbprint(handler.found) if handler.found else None
     configure.install(made, {**described, "note": note, "certificate": known or ""})
     files.remove(f"{handler.descriptor}.off")
-    since = time.time() - 1.0
+    since = time.time()
     try:
         pid = _reload(handler, running) if running else _start(handler)
     except (launcher.StartError, ServiceError) as error:

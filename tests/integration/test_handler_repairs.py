@@ -113,6 +113,24 @@ def test_warnings_about_settings_stay_in_the_status(bed: Bed) -> None:
     assert part in bed.status()["formattedMessage"]["message"]
 
 
+def test_damaged_files_of_the_daemon_are_made_anew(bed: Bed) -> None:
+    """By an enable with nothing changed, as the daemon's own complaint says."""
+    bed.agent.enable(bed.package, bed.settings())
+    pid = bed.watchdog()
+    (bed.home / "daemon.json").write_text("{")
+    assert bed.agent.noop()[0].exit_code == 0
+    assert json.loads((bed.home / "daemon.json").read_text())["sequence"] == 0
+    (bed.home / "options.json").unlink()
+    assert bed.agent.noop()[0].exit_code == 0
+    assert (bed.home / "options.json").exists()
+    (bed.home / "xmlCfg.xml").write_text("<MonitoringManagement")
+    os.kill(pid, signal.SIGHUP)
+    until(lambda: (health := daemon.read_health(str(bed.state))) is not None and health.refused != "")
+    assert bed.agent.noop()[0].exit_code == 0
+    assert bed.watchdog() == pid
+    until(lambda: bed.status()["status"] == "success")
+
+
 def test_files_that_cannot_be_written_are_told_on_standard_error(bed: Bed) -> None:
     bed.agent.enable(bed.package, bed.settings())
     log = Path(bed.agent.log_root) / "LadEmulator.LinuxDiagnostic" / "extension.log"
