@@ -15,6 +15,7 @@ import tenacity
 from extension.plan import Account
 from extension.rows.edm import Row
 from extension.sinks import Sink, SinkError, open_sink
+from extension.sinks.rules import RESET
 from extension.store.database import StoreError
 from extension.store.uploader_db import Queued, UploaderStore
 
@@ -28,6 +29,10 @@ FRESH = 8
 CPU_SHARE = 0.5
 """Of one CPU, for draining a backlog: well below what the watchdog grants the uploader (extension.watched)."""
 LONGEST_PAUSE_S = 2.0
+LEAST_WAIT_S = 1.0
+"""A service that asks for no wait at all (``Retry-After: 0``, a date in the past) is not asked without a pause."""
+REFUSAL_QUIET_S = 3600.0
+"""A table's refused rows are said once for each reason, and again after so long."""
 DAMAGED = "damaged in the store"
 ERROR_QUIET_S = 60.0
 MAX_ERROR = 500
@@ -39,24 +44,34 @@ class Delivery:
 
     delivered: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    why: dict[str, str] = field(default_factory=dict)
 
-    def drop(self, reason: str, rows: int) -> None:
-        """Count rows that the sink will never take."""
+    def drop(self, reason: str, rows: int, why: str) -> None:
+        """Count rows that the sink will never take; ``why`` tells of them, the first of a reason is kept."""
         self.dropped[reason] = self.dropped.get(reason, 0) + rows
+        self.why.setdefault(reason, why)
 
 
 def wait_for_sink(state: tenacity.RetryCallState) -> float:
     """Seconds until the next attempt: what the service asked for, else exponential with jitter.
 
-    Capped at 60 s for connections and server errors, at 5 min where a person has to act.
+    Capped at 60 s for connections and server errors, at 5 min where a person has to act. A connection that was kept
+    and is gone at the next use is an ordinary thing: then the second attempt follows at once.
     """
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, SinkError) and error.retry_after is not None:
-        return min(max(error.retry_after, 0.0), SLOW_CAP_S)
+        return min(max(error.retry_after, LEAST_WAIT_S), SLOW_CAP_S)
+    if isinstance(error, SinkError) and stale(error, state.attempt_number):
+        return 0.0
     slow = isinstance(error, SinkError) and error.reaction == "slow"
     first, cap = (10.0, SLOW_CAP_S) if slow else (1.0, RETRY_CAP_S)
     wait = tenacity.wait_exponential(multiplier=first, max=cap) + tenacity.wait_random(0, first / 2)
     return min(wait(state), cap)
+
+
+def stale(error: SinkError, attempt: int) -> bool:
+    """Whether it may be only that the service has closed an idle connection meanwhile."""
+    return attempt == 1 and error.code == RESET
 
 
 def worth_retrying(error: BaseException) -> bool:
@@ -108,6 +123,8 @@ class Lane:
         self._sink: Sink | None = None
         self._failures = 0
         self._errors: dict[str, tuple[str, float]] = {}
+        self._refused: dict[tuple[str, str], tuple[float, int]] = {}
+        self._said: set[tuple[str, str]] = set()
         self._since_prune = 0
         self._fresh = 0 if name else FRESH  # rows of tables are in no order; those of files and hubs are
         self._cpu_share, self._cpu_clock, self._monotonic = cpu_share, cpu_clock, monotonic
@@ -129,7 +146,7 @@ class Lane:
             try:
                 self.drain()
             except StoreError as error:
-                self._say("error", str(error))
+                self._say("error", str(error), str(error))
             self.wake.wait(IDLE_S)
             self.wake.clear()
             self.stop.wait(self._phase)  # so that a fleet does not arrive in the same second
@@ -162,16 +179,15 @@ class Lane:
         try:
             rows = batch.rows
         except ValueError as error:
-            self._log("error", str(error))
-            rows, result.dropped = [], {DAMAGED: batch.count}
+            rows = []
+            result.drop(DAMAGED, batch.count, str(error))
         try:
             self._send(batch.table, rows, result)
         except SinkError:
             return False  # only a stop ends the attempts; the batch stays queued
         self._store.acknowledge(batch.id, batch.table, result.delivered, result.dropped, self._clock())
-        if result.dropped:
-            why = ", ".join(f"{reason}: {n}" for reason, n in result.dropped.items())
-            self._log("error", f"{batch.table}: {sum(result.dropped.values())} rows refused for good ({why})")
+        for reason, n in result.dropped.items():
+            self._tell_refused(batch.table, reason, n, result.why[reason])
         self.progressed = time.monotonic()
         self._since_prune += 1
         if self._since_prune >= PRUNE_EVERY:
@@ -196,13 +212,11 @@ class Lane:
                     self._send(table, rows[: len(rows) // 2], result)
                     rows = rows[len(rows) // 2 :]
                 elif error.reaction == "drop-row" and error.row is not None and error.row < len(rows):
-                    result.drop(error.code, 1)
+                    result.drop(error.code, 1, f"row {rows[error.row].row_key[:200]}: {error.message}")
                     self._note_error(table, error)
-                    self._log("error", f"{table}: row {rows[error.row].row_key[:200]} refused: {error.message}")
                     rows = [r for i, r in enumerate(rows) if i != error.row]
                 else:
-                    self._log("error", f"{table}: {len(rows)} rows refused: {error.message}")
-                    result.drop(error.code, len(rows))
+                    result.drop(error.code, len(rows), error.message)
                     self._note_error(table, error)
                     return
                 continue
@@ -223,8 +237,22 @@ class Lane:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, SinkError):
             self._failures += 1
+            if self.level == "ok" and stale(error, state.attempt_number):
+                return
             self._note_error(str(state.args[0]), error)
-            self._say("error" if error.reaction == "slow" else "warning", f"{self.label}: {error.message}")
+            level = "error" if error.reaction == "slow" else "warning"
+            self._say(level, f"{self.label}: {error.message}", f"{error.code} {error.cause}")
+
+    def _tell_refused(self, table: str, reason: str, rows: int, why: str) -> None:
+        """One log line for a table's first rows that are refused for a reason; those after it are counted."""
+        now = self._clock()
+        said, uncounted = self._refused.get((table, reason), (None, 0))
+        if said is not None and abs(now - said) < REFUSAL_QUIET_S:
+            self._refused[table, reason] = (said, uncounted + rows)
+            return
+        self._refused[table, reason] = (now, 0)
+        more = f" ({uncounted} more since the last message)" if uncounted else ""
+        self._log("error", f"{table}: {rows} rows refused for good, {reason}{more}: {why}")
 
     def _note_error(self, table: str, error: SinkError) -> None:
         """Keep a table's last error for status; written when it changes, or after some time."""
@@ -240,14 +268,16 @@ class Lane:
         if self.level != "ok":
             self._log("info", f"{self.label}: rows are accepted again after {self._failures} failed attempts")
         self._failures = 0
-        self._say("ok", "")
+        self._said.clear()
+        self._say("ok", "", "")
 
-    def _say(self, level: str, message: str) -> None:
-        """One log line and one health report per state change."""
+    def _say(self, level: str, message: str, state: str) -> None:
+        """One health report per change, and one log line for each ``state`` of an outage, however often they change."""
         if (level, message) == (self.level, self.problem):
             return
         self.level, self.problem = level, message
-        if message:
+        if message and (level, state) not in self._said:
+            self._said.add((level, state))
             self._log(level, f"{message}; rows stay queued")
         self._store.note(f"problem:{self.name}", f"{level} {message}" if message else "")
         self._publish()

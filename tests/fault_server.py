@@ -134,7 +134,7 @@ def content(reply: Reply, request: Seen) -> tuple[int, str, bytes]:
     if reply.body is not None:
         return reply.status, "text/html", reply.body.encode()
     if reply.batch:
-        return 202, f"multipart/mixed; boundary={BOUNDARY}", _multipart([(reply.status, error)])
+        return 202, f"multipart/mixed; boundary={BOUNDARY}", _multipart([(reply.status, error if reply.code else "")])
     if reply.status != 202:
         return reply.status, "application/json", error.encode() if reply.code else b""
     if "$batch" not in request.path:

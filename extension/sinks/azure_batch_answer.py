@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import unescape
 
 from extension.sinks.rules import Outcome
@@ -49,7 +49,7 @@ def judge(answer: Answer, rows: int) -> Outcome | None:
         if 200 <= status < 300:
             taken += 1
         elif whole:
-            return _refusal(_answer_of(status, part), answer.headers, rows)
+            return replace(_refusal(_answer_of(status, part), answer.headers, rows), inside=True)
         else:
             return Outcome(kind="truncated", detail=f"broke off after {taken} of {rows} rows", rows=rows)
     if taken != rows:

@@ -61,7 +61,7 @@ class AzureTablesSink:
         if not rows:
             return
         outcome = self._attempt(table, rows)
-        if outcome is not None and outcome.status == 404 and outcome.code in _MISSING_TABLE:
+        if outcome is not None and _table_is_missing(outcome):
             self._create(table)
             outcome = self._attempt(table, rows)
         if outcome is not None:
@@ -80,11 +80,14 @@ class AzureTablesSink:
         left = list(range(len(rows)))
         while left:
             outcome = self._connection.batches.upsert(table, [rows[i] for i in left])
-            if outcome is None or outcome.row is None or outcome.row >= len(left):
-                return outcome
-            if (outcome.status, outcome.code) != _ALREADY_THERE:
-                return dataclasses.replace(outcome, row=left[outcome.row], rows=len(rows))
-            del left[outcome.row]
+            if outcome is None:
+                return None
+            blamed = 0 if len(left) == 1 else outcome.row
+            if blamed is not None and blamed >= len(left):
+                blamed = None
+            if blamed is None or (outcome.status, outcome.code) != _ALREADY_THERE:
+                return dataclasses.replace(outcome, row=None if blamed is None else left[blamed], rows=len(rows))
+            del left[blamed]
         return None
 
     def _create(self, table: str) -> None:
@@ -105,6 +108,11 @@ class AzureTablesSink:
             now=self._clock(),
             secrets=self._secrets,
         )
+
+
+def _table_is_missing(outcome: Outcome) -> bool:
+    """An upsert misses nothing but its table, so inside a transaction's answer a 404 needs no code to say so."""
+    return outcome.status == 404 and (outcome.code in _MISSING_TABLE or (outcome.inside and not outcome.code))
 
 
 def typed(value: Any) -> EdmValue:

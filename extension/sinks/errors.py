@@ -33,7 +33,7 @@ def classify(
     if reaction == "drop-row":
         reaction, row = _blame(outcome)
     elif reaction == "split" and outcome.rows <= 1:
-        reaction, row = "drop-row", 0
+        reaction, row, says = "drop-row", 0, "the service takes no request with this row, even alone"
     return SinkError(
         reaction,
         code,

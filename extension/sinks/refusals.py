@@ -61,7 +61,7 @@ def _token(
         )
     lacks = sas.missing(token, operation, table)
     if lacks:
-        return "sas-permission", f"the SAS lacks {lacks}; make a new one with sp=acluw, ss=t, srt=co"
+        return "sas-permission", f"the SAS lacks {lacks}; make a new one with {_COMPLETE}"
     if not credential.https and token.protocol.lower() == "https":
         return "sas-protocol", "the SAS is for https only (spr) and the endpoint is http; use https or another SAS"
     rejected = (
@@ -70,16 +70,17 @@ def _token(
     )
     if code == "AuthorizationFailure":
         return "not-authorized", rejected + ". If it is right, the account's network rules refuse this address"
+    if code in _OF_PERMISSIONS:
+        where = f"the access policy {token.policy} of the SAS" if token.policy else "the SAS"
+        needs = sas.needed(operation)
+        return "sas-permission", f"{where} does not allow what this needs: {needs}; make a new one with {_COMPLETE}"
     return _CODES.get(code) or ("wrong-signature", rejected)
 
 
+_COMPLETE = "sp=acluw, ss=t, srt=co"
+_OF_PERMISSIONS = frozenset({"AuthorizationPermissionMismatch", "AuthorizationResourceTypeMismatch"})
 # codes of the service that say more than dates and permissions do
 _CODES: dict[str, tuple[str, str]] = {
-    "AuthorizationPermissionMismatch": ("sas-permission", "the SAS lacks a permission; make a new one with sp=acluw"),
-    "AuthorizationResourceTypeMismatch": (
-        "sas-permission",
-        "the SAS lacks a resource type; make a new one with srt=co",
-    ),
     "AuthorizationServiceMismatch": ("sas-permission", "the SAS is for another service; make a new one with ss=t"),
     "AuthorizationProtocolMismatch": ("sas-protocol", "the SAS is for https only and the endpoint is http; use https"),
     "AuthorizationSourceIPMismatch": (

@@ -17,7 +17,8 @@ class Outcome:
 
     ``kind``: ``http`` when an answer was read, else one of the connection kinds of :data:`RULES`;
     ``code``: x-ms-error-code or the code in the body; ``row``: index that the service blamed; ``rows``: size of the
-    batch; ``retry_after`` and ``date``: those headers as text; ``detail``: a few words of the original error.
+    batch; ``retry_after`` and ``date``: those headers as text; ``detail``: a few words of the original error;
+    ``inside``: it stood in the answer to a transaction, so it is the table service that judged these very rows.
     """
 
     kind: str = "http"
@@ -29,6 +30,7 @@ class Outcome:
     retry_after: str = ""
     date: str = ""
     operation: sas.Operation = "upsert"
+    inside: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,8 @@ REQUEST_CODES = (
 )
 """400s that are about the request's frame: the rows are not to blame, something between here and the service is."""
 
+RESET = "connection reset"
+
 RULES: tuple[Rule, ...] = (
     _kind(
         "refused", "retry", "connection refused", "nothing listens at the endpoint; check the address and the firewall"
@@ -135,7 +139,7 @@ RULES: tuple[Rule, ...] = (
     _kind(
         "proxy", "retry", "proxy failure", "the proxy did not pass the request on; check its address and credentials"
     ),
-    _kind("reset", "retry", "connection reset", "the connection broke before the answer; the same rows are sent again"),
+    _kind("reset", "retry", RESET, "the connection broke before the answer; the same rows are sent again"),
     _kind("read-timeout", "retry", "read timeout", "no answer in time; the same rows are sent again"),
     _kind("truncated", "retry", "truncated answer", "the answer broke off; the same rows are sent again"),
     _kind(
@@ -247,7 +251,8 @@ RULES: tuple[Rule, ...] = (
         "the service does not know this account; check the account name",
         connection=True,
     ),
-    _on((408, 429), (), "retry", "the service asks for fewer requests", connection=True, code="TooManyRequests"),
+    _on((408,), (), "retry", "the request came too slowly; it is sent again", connection=True, code="RequestTimeout"),
+    _on((429,), (), "retry", "the service asks for fewer requests", connection=True, code="TooManyRequests"),
     _on((500, 502, 503, 504), ("ServerBusy",), "retry", "the service is throttling or overloaded", connection=True),
     _on(
         (500, 502, 503, 504),
@@ -270,9 +275,9 @@ RULES: tuple[Rule, ...] = (
 
 
 def _fallback(outcome: Outcome) -> Rule:
-    """Unforeseen answers: a blamed row is dropped, other 4xx with a code are bisected, the rest is retried."""
+    """Unforeseen answers: a blamed row is dropped, what a table service refuses is bisected, the rest is retried."""
     status = outcome.status or 0
-    if outcome.kind == "http" and status == 400 and outcome.code:
+    if outcome.kind == "http" and ((status == 400 and outcome.code) or (outcome.inside and 400 <= status < 500)):
         return Rule("drop-row", "the service refuses the row")
     if outcome.kind == "http" and 400 <= status < 500:
         return Rule(

@@ -97,6 +97,12 @@ def instant(text: str) -> float | None:
     return None
 
 
+def needed(operation: Operation) -> str:
+    """What a token must allow for ``operation``, as words: ``add (a) and update (u) on objects (srt=o)``."""
+    resource, resource_name, groups = _NEEDS[operation]
+    return " and ".join(_NAMES[g] for g in groups) + (f" on {resource_name}s (srt={resource})" if resource else "")
+
+
 def missing(sas: Sas, operation: Operation, table: str) -> str:
     """What the token does not allow of ``operation`` on ``table``, as words ("permission add (a)"), or "" if it does.
 

@@ -68,7 +68,7 @@ def test_the_server_can_also_succeed(server: FaultServer, sink: Sink) -> None:
         (Reply(500, "OperationTimedOut"), "retry", "OperationTimedOut", 500),
         (Reply(502), "retry", "ServerError", 502),
         (Reply(504), "retry", "ServerError", 504),
-        (Reply(408), "retry", "TooManyRequests", 408),
+        (Reply(408), "retry", "RequestTimeout", 408),
         (Reply(200, body="<html><body>Please log in</body></html>"), "retry", "unexpected answer", 200),
         (Reply(202, body="<html><body>Please log in</body></html>"), "retry", "unexpected answer", None),
         (Reply(reset=True), "retry", "connection reset", None),

@@ -173,3 +173,41 @@ def test_what_can_be_said_otherwise_is_delivered(tmp_path: Path) -> None:
         for text in ('"NotANumber":"NaN"', '"Infinite":"-Infinity"', '"Controls":"\\u0000\\u0007"'):
             assert text in server.seen[0].body
         assert "Absent" not in server.seen[0].body
+
+
+@pytest.mark.parametrize("status", [400, 415, 411])
+@pytest.mark.parametrize("count", [100, 3])
+def test_a_refusal_without_a_code_inside_a_transaction_costs_one_row(tmp_path: Path, status: int, count: int) -> None:
+    """The service itself has judged the rows: the batch is not retried for ever."""
+
+    def refuse(keys: list[str], _request: Seen) -> Reply | None:
+        return Reply(status, batch=True) if "r01" in keys else None
+
+    with delivered(tmp_path, rows_of(count), Service(refuse)) as (balance, _server):
+        assert (balance.delivered, balance.queued) == (count - 1, 0)
+        assert sum(balance.dropped.values()) == 1
+
+
+def test_rows_that_are_there_already_count_as_delivered_though_none_is_named(tmp_path: Path) -> None:
+    there = {"r02", "r05"}
+
+    def refuse(keys: list[str], _request: Seen) -> Reply | None:
+        return Reply(409, "EntityAlreadyExists", "Exists.", batch=True) if there & set(keys) else None
+
+    service = Service(refuse)
+    with delivered(tmp_path, rows_of(8), service) as (balance, _server):
+        assert (balance.delivered, balance.queued, balance.dropped) == (8, 0, {})
+        assert sorted([*service.taken, *there]) == [f"r{i:02}" for i in range(8)]
+
+
+def test_a_row_refused_unnamed_beside_those_that_are_there_already(tmp_path: Path) -> None:
+    """What is left of the batch is one row, and that is the one to drop."""
+
+    def refuse(keys: list[str], _request: Seen) -> Reply | None:
+        known = [key for key in keys if key != "r02"]
+        if known:
+            return Reply(409, "EntityAlreadyExists", f"{keys.index(known[0])}:Exists.", batch=True)
+        return Reply(400, "OutOfRangeInput", "Out of range.", batch=True)
+
+    with delivered(tmp_path, rows_of(4), Service(refuse)) as (balance, _server):
+        assert (balance.delivered, balance.dropped) == (3, {"OutOfRangeInput": 1})

@@ -250,3 +250,30 @@ def test_every_outcome_has_a_reaction_that_makes_progress(outcome: Outcome) -> N
     if error.reaction == "split":
         assert outcome.rows > 1
     assert error.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("operation", "words"),
+    [("upsert", "add (a) and update (u) on objects (srt=o)"), ("create", "create (c) or write (w) on containers")],
+)
+@pytest.mark.parametrize("code", ["AuthorizationPermissionMismatch", "AuthorizationResourceTypeMismatch"])
+@pytest.mark.parametrize("text", [GOOD, "si=readers&tn=Tab&sig=x", "sv=2019-02-02&ss=t&srt=co&si=readers&sig=x"])
+def test_the_permission_is_named_though_the_token_does_not_show_it(
+    text: str, code: str, operation: sas.Operation, words: str
+) -> None:
+    """A stored access policy keeps its permissions at the service; and the service may know better than the token."""
+    if operation == "create" and "tn=" in text:
+        words = "SAS of one table cannot create"
+    error = judge(token(text), status=403, code=code, operation=operation)
+    assert (error.reaction, error.cause) == ("slow", "sas-permission")
+    assert words in error.message
+
+
+def test_a_slow_request_is_not_called_throttling() -> None:
+    assert judge(status=408).code == "RequestTimeout"
+    assert judge(status=429).code == "TooManyRequests"
+
+
+def test_a_row_that_is_too_large_alone_is_not_said_to_be_halved() -> None:
+    assert "halves" not in judge(status=413, rows=1).message
+    assert "halves" in judge(status=413, rows=2).message

@@ -1,0 +1,132 @@
+"""What a lane says and how often it asks: no storm, one line per state, one line for rows refused alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import tenacity
+
+from extension.lane import REFUSAL_QUIET_S, Lane, wait_for_sink
+from extension.pipeline.batches import Batch
+from extension.plan import Account
+from extension.rows.edm import Row
+from extension.sinks.base import SinkError
+from extension.store.collector_db import CollectorStore
+from extension.store.uploader_db import UploaderStore
+
+Script = Callable[[int, Sequence[Row]], SinkError | None]
+
+
+class Bench:
+    """A lane over a store of ``batches`` batches of five rows, and a sink that answers by ``script``."""
+
+    def __init__(self, folder: Path, script: Script, batches: int = 1) -> None:
+        store = CollectorStore(str(folder), max_bytes=64 << 20)
+        with store.transaction():
+            store.queue([_batch(n) for n in range(batches)], 1.0)
+        self.now = 1000.0
+        self.attempts = 0
+        self.script = script
+        self.said: list[tuple[str, str]] = []
+        self.levels: list[str] = []
+        self.lane = Lane(
+            Account("m", "acct", "key", "c2VjcmV0", "https://acct", True),
+            UploaderStore(str(folder)),
+            spread_s=0.0,
+            publish=lambda: self.levels.append(self.lane.level),
+            progress=lambda: None,
+            log=lambda level, text: self.said.append((level, text)),
+            clock=lambda: self.now,
+            connect=lambda _account: self,
+        )
+        self.lane.drain()
+
+    def send(self, _table: str, rows: Sequence[Row]) -> None:
+        self.attempts += 1
+        error = self.script(self.attempts, rows)
+        if error is not None:
+            raise error
+
+    def close(self) -> None:
+        pass
+
+
+def _batch(number: int) -> Batch:
+    return Batch("m", "T", [Row("pk", f"b{number}r{i}", {"V": ("Int32", i)}) for i in range(5)])
+
+
+def _error(reaction: str, code: str, message: str = "", **more: object) -> SinkError:
+    return SinkError(reaction, code, message or f"it says {code}", **more)  # type: ignore[arg-type]
+
+
+def _wait(error: SinkError, attempt: int) -> float:
+    state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
+    state.attempt_number = attempt
+    state.outcome = tenacity.Future(attempt)
+    state.outcome.set_exception(error)
+    return wait_for_sink(state)
+
+
+@pytest.mark.parametrize("asked", [0.0, 0.2])
+@pytest.mark.parametrize("reaction", ["retry", "slow"])
+def test_a_service_that_asks_for_no_wait_is_not_stormed(asked: float, reaction: str) -> None:
+    assert _wait(_error(reaction, "ServerBusy", retry_after=asked), 1) >= 1.0
+    assert _wait(_error(reaction, "ServerBusy", retry_after=asked), 50) >= 1.0
+
+
+def test_only_the_first_attempt_after_a_broken_connection_follows_at_once() -> None:
+    reset = _error("retry", "connection reset", connection=True)
+    assert _wait(reset, 1) == 0.0
+    assert _wait(reset, 2) >= 1.0
+    assert _wait(_error("retry", "connection refused", connection=True), 1) >= 1.0
+
+
+def test_an_idle_connection_that_was_closed_is_no_trouble(tmp_path: Path) -> None:
+    reset = _error("retry", "connection reset", connection=True)
+    bench = Bench(tmp_path, lambda n, _rows: reset if n == 1 else None)
+    assert (bench.attempts, bench.said, bench.levels) == (2, [], [])
+
+
+def test_a_connection_that_stays_broken_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("extension.lane.wait_for_sink", lambda _state: 0.0)
+    reset = _error("retry", "connection reset", connection=True)
+    bench = Bench(tmp_path, lambda n, _rows: reset if n < 4 else None)
+    assert [level for level, _ in bench.said] == ["warning", "info"]
+    assert "after 3 failed attempts" in bench.said[1][1]
+
+
+def test_faults_that_take_turns_are_said_once_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("extension.lane.wait_for_sink", lambda _state: 0.0)
+    turns = [
+        _error("retry", "ServerBusy"),
+        _error("retry", "connection reset", "it broke"),
+        _error("retry", "connection reset", "it broke otherwise"),
+        _error("slow", "AuthenticationFailed", cause="clock-skew"),
+    ]
+    bench = Bench(tmp_path, lambda n, _rows: turns[n % len(turns)] if n < 60 else None)
+    assert len(bench.said) == 4  # three states and the recovery
+    assert bench.said[-1][0] == "info"
+    assert bench.lane.level == "ok"
+
+
+def test_each_outage_is_said_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("extension.lane.wait_for_sink", lambda _state: 0.0)
+    bench = Bench(tmp_path, lambda n, _rows: _error("retry", "ServerBusy") if n % 2 else None, batches=3)
+    assert [level for level, _ in bench.said] == ["warning", "info"] * 3
+
+
+def test_rows_refused_alike_are_one_line_and_counted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, lambda _n, _rows: _error("drop-row", "PropertyValueTooLarge", row=0), batches=7)
+    assert [text for _, text in bench.said] == [
+        "T: 5 rows refused for good, PropertyValueTooLarge: row b0r0: it says PropertyValueTooLarge"
+    ]
+    bench.now += REFUSAL_QUIET_S + 1
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    with store.transaction():
+        store.queue([_batch(7)], 2.0)
+    bench.lane.drain()
+    assert len(bench.said) == 2
+    assert "(30 more since the last message)" in bench.said[1][1]
+    assert "b7r0" in bench.said[1][1]
