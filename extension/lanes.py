@@ -77,7 +77,8 @@ def lanes(
             opener = partial(open_blob_sink, name=blobs, remembered=store, clock=clock, proxy=proxy)
             add(account, opener, blobs, f"JSON blobs of {account.account}")
     for name, publisher in places.event_hub_lanes(plan):
-        add(_nobody(name), partial(_open_hub, publisher, name, store, clock), name, f"Event Hub of {publisher.event}")
+        opener = partial(_open_hub, publisher, name, store, clock, proxy)
+        add(_nobody(name), opener, name, f"Event Hub of {publisher.event}")
     if any(t.store == "file" for t in targets) or places.FILE_LANE in waiting:
         add(_nobody(places.FILE_LANE), partial(_open_file, store), places.FILE_LANE, "files")
     for name in sorted(waiting - {lane.name for lane in made} - set(heirs)):
@@ -118,11 +119,11 @@ def _nobody(name: str) -> Account:
 
 
 def _open_hub(
-    publisher: Publisher, name: str, store: UploaderStore, clock: Callable[[], float], _account: Account
+    publisher: Publisher, name: str, store: UploaderStore, clock: Callable[[], float], proxy: str, _account: Account
 ) -> Sink:
     from extension.sinks.event_hub import EventHubSink
 
-    return EventHubSink(publisher, name, store, clock=clock)
+    return EventHubSink(publisher, name, store, clock=clock, proxy=proxy)
 
 
 def _open_file(store: UploaderStore, _account: Account) -> Sink:

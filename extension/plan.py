@@ -151,7 +151,7 @@ class Options:
 
     Inputs: ``inputs_dir`` is the folder of the JSON sockets, "" for ``run`` in the state folder; ``inputs_tcp`` the
     port on 127.0.0.1 of the static JSON input, 0 for none. ``json_blob_twice``: both mirrored copies of a metric row
-    go to JSON blobs, as mdsd did. ``http_proxy``: ``[http://][user:password@]host[:port]`` for storage traffic.
+    go to JSON blobs, as mdsd did. ``http_proxy``: ``[http://][user:password@]host[:port]`` for uploads.
     """
 
     proc_root: str = "/"

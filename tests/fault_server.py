@@ -106,7 +106,7 @@ def _handler(answer: Callable[[Seen], Reply], released: threading.Event) -> type
                 return
             self._send(reply, request)
 
-        do_GET = do_POST  # noqa: N815
+        do_GET = do_PUT = do_POST  # noqa: N815
 
         def _send(self, reply: Reply, request: Seen) -> None:
             status, kind, text = content(reply, request)

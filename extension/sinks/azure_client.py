@@ -18,6 +18,7 @@ from extension.plan import Account
 from extension.sinks import sas
 from extension.sinks.azure_batch_client import BatchClient
 from extension.sinks.endpoints import Endpoint
+from extension.sinks.proxies import chosen
 from extension.sinks.refusals import Credential
 
 
@@ -92,7 +93,7 @@ def connect(
     is named. Raises ValueError for an empty secret.
     """
     credential = _credential(endpoint, account)
-    proxies = {"http": proxy, "https": proxy} if proxy and not endpoint.loopback else None
+    proxies = chosen(proxy, endpoint.url, os.environ, loopback=endpoint.loopback)
     transport = _transport(endpoint, connect_timeout, read_timeout)
     service = _service(endpoint, credential, transport, proxies)
     batches = BatchClient(

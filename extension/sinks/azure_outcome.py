@@ -25,7 +25,7 @@ from extension.sinks.errors import Outcome
 _KINDS: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
     ("dns", (socket.gaierror,)),
     ("tls", (ssl.SSLError, web.SSLError, lib.SSLError)),
-    ("proxy", (web.ProxyError, web.InvalidProxyURL, lib.ProxyError)),
+    ("proxy", (web.ProxyError, web.InvalidProxyURL, web.InvalidSchema, lib.ProxyError)),
     ("refused", (ConnectionRefusedError,)),
     ("connect-timeout", (web.ConnectTimeout, lib.ConnectTimeoutError, core.ServiceRequestTimeoutError)),
     ("read-timeout", (web.ReadTimeout, lib.ReadTimeoutError, core.ServiceResponseTimeoutError, TimeoutError)),

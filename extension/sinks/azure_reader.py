@@ -8,7 +8,7 @@ from azure.data.tables import TableEntity
 
 from extension.plan import Account
 from extension.sinks import limits, sas
-from extension.sinks.azure_client import describe, secrets_of, service_client
+from extension.sinks.azure_client import describe, proxy_secrets, secrets_of, service_client
 from extension.sinks.azure_outcome import outcome_of
 from extension.sinks.azure_tables import typed
 from extension.sinks.base import SinkError
@@ -28,14 +28,15 @@ class AzureTablesReader:
         clock: Callable[[], float],
         connect_timeout: float = 10.0,
         read_timeout: float = 35.0,
+        proxy: str = "",
     ) -> None:
         self._endpoint = endpoint
         self._clock = clock
         self._credential = describe(endpoint, account)
-        self._secrets = secrets_of(account)
+        self._secrets = (*secrets_of(account), *proxy_secrets(proxy))
         try:
             self._service = service_client(
-                endpoint, account, connect_timeout=connect_timeout, read_timeout=read_timeout
+                endpoint, account, connect_timeout=connect_timeout, read_timeout=read_timeout, proxy=proxy
             )
         except ValueError as error:
             raise SinkError("slow", "InvalidCredential", str(error), cause="configuration") from None

@@ -74,7 +74,11 @@ class BlobService:
         self._token = sas.normalise(account.secret) if account.kind == "sas" else ""
         self._key = b"" if self._token else self._decoded(account.secret)
         self._web = Web(
-            loopback=endpoint.loopback, proxy=proxy, connect_timeout=connect_timeout, read_timeout=read_timeout
+            endpoint.url,
+            loopback=endpoint.loopback,
+            proxy=proxy,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
         )
 
     def _decoded(self, secret: str) -> bytes:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from extension.plan import Publisher
 from extension.rows.edm import Row
 from extension.sinks import endpoints, json_blob, sas
+from extension.sinks.azure_client import proxy_secrets
 from extension.sinks.base import Reaction, SinkError
 from extension.sinks.memos import Memos
 from extension.sinks.text import http_date, one_line
@@ -36,6 +37,7 @@ class EventHubSink:
         clock: Callable[[], float],
         connect_timeout: float = 10.0,
         read_timeout: float = 30.0,
+        proxy: str = "",
     ) -> None:
         try:
             parts = urlsplit(publisher.url.strip())
@@ -53,11 +55,13 @@ class EventHubSink:
         self._shown = f"https://{parts.netloc}{path}"
         self._token = parts.query
         self._expires = _expiry(parts.query)
-        self._secrets = tuple({parts.query, *parse_qs(parts.query).get("sig", ())})
+        self._secrets = (parts.query, *parse_qs(parts.query).get("sig", ()), *proxy_secrets(proxy))
         self._key = f"{name}:sent"
         self._memos = remembered
         self._clock = clock
-        self._web = Web(loopback=loopback, proxy="", connect_timeout=connect_timeout, read_timeout=read_timeout)
+        self._web = Web(
+            self._shown, loopback=loopback, proxy=proxy, connect_timeout=connect_timeout, read_timeout=read_timeout
+        )
 
     def send(self, table: str, rows: Sequence[Row]) -> None:
         """Send the rows that were not sent before."""

@@ -13,8 +13,11 @@ from extension.sinks.entity import Entity, Reader
 __all__ = ["Entity", "Reader", "open_reader"]
 
 
-def open_reader(account: Account, *, clock: Callable[[], float] = time.time) -> Reader:
-    """A reader of ``account.table_endpoint``. Raises :class:`SinkError` for a bad address or a missing store file."""
+def open_reader(account: Account, *, clock: Callable[[], float] = time.time, proxy: str = "") -> Reader:
+    """A reader of ``account.table_endpoint``; ``proxy``: URL, "" for that of the environment.
+
+    Raises :class:`SinkError` for a bad address or a missing store file.
+    """
     try:
         endpoint = endpoints.parse(account.table_endpoint, account.account)
     except ValueError as error:
@@ -25,4 +28,4 @@ def open_reader(account: Account, *, clock: Callable[[], float] = time.time) -> 
         return LocalTablesReader(endpoint.path)
     from extension.sinks.azure_reader import AzureTablesReader
 
-    return AzureTablesReader(endpoint, account, clock=clock)
+    return AzureTablesReader(endpoint, account, clock=clock, proxy=proxy)

@@ -14,6 +14,7 @@ from extension.sinks import sas
 from extension.sinks.azure_client import silence_sdk_logging
 from extension.sinks.azure_outcome import outcome_of
 from extension.sinks.errors import Outcome
+from extension.sinks.proxies import chosen
 
 MAX_ANSWER = 16 << 20
 """A list of 50,000 blocks has about 5 MB."""
@@ -46,18 +47,19 @@ class WebError(Exception):
 
 
 class Web:
-    """Connections that are kept between requests. A ``loopback`` endpoint is asked directly whatever proxy is named.
+    """Connections to the service at ``url`` that are kept between requests. A ``loopback`` service is asked directly
+    whatever proxy is named.
 
     ``proxy``: URL, before that of the environment; timeouts in seconds.
     """
 
-    def __init__(self, *, loopback: bool, proxy: str, connect_timeout: float, read_timeout: float) -> None:
+    def __init__(self, url: str, *, loopback: bool, proxy: str, connect_timeout: float, read_timeout: float) -> None:
         silence_sdk_logging()
         self._session = requests.Session()
         self._session.auth = _as_signed  # without it, a matching line of ~/.netrc would replace the signature
         self._session.trust_env = not loopback
         # Given with each request: the session's own would stand behind those of the environment.
-        self._proxies = {"http": proxy, "https": proxy} if proxy and not loopback else None
+        self._proxies = chosen(proxy, url, os.environ, loopback=loopback)
         self._session.verify = _authorities()
         self._timeouts = (connect_timeout, read_timeout)
 

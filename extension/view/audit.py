@@ -132,7 +132,7 @@ def _readers(plan: Plan, args: argparse.Namespace) -> Callable[[str], Reader]:
         account: Account | None = accounts.get(moniker)
         if account is None:
             raise AuditError(f"the document has no account {moniker or '(default)'}: name a store with --endpoint")
-        return open_reader(account)
+        return open_reader(account, proxy=plan.options.http_proxy)
 
     return of
 

@@ -113,7 +113,8 @@ def _explain(args: argparse.Namespace, found: rows_view.Found) -> None:
 
 def _reader(args: argparse.Namespace, command: str) -> Reader | None:
     try:
-        return open_reader(target.resolve(args, os.environ))
+        account, proxy = target.resolve_way(args, os.environ)
+        return open_reader(account, proxy=proxy)
     except (target.TargetError, SinkError) as error:
         _fail(command, str(error))
         return None

@@ -49,14 +49,25 @@ def resolve(
     load_plan: Callable[[str, str], tuple[Plan, list[str]]] = component.load_plan,
 ) -> Account:
     """The account to read. Raises :class:`TargetError`."""
-    account = _of_endpoint(args, environment) if args.endpoint else _of_document(args, load_plan)
+    return resolve_way(args, environment, load_plan)[0]
+
+
+def resolve_way(
+    args: argparse.Namespace,
+    environment: Mapping[str, str],
+    load_plan: Callable[[str, str], tuple[Plan, list[str]]] = component.load_plan,
+) -> tuple[Account, str]:
+    """The account to read, and the proxy that its document goes with ("" for none). Raises :class:`TargetError`."""
+    account, proxy = (_of_endpoint(args, environment), "") if args.endpoint else _of_document(args, load_plan)
     given = _from_file(args)
     if given is not None:
-        return replace(account, kind=given[0], secret=given[1])
-    return account
+        account = replace(account, kind=given[0], secret=given[1])
+    return account, proxy
 
 
-def _of_document(args: argparse.Namespace, load_plan: Callable[[str, str], tuple[Plan, list[str]]]) -> Account:
+def _of_document(
+    args: argparse.Namespace, load_plan: Callable[[str, str], tuple[Plan, list[str]]]
+) -> tuple[Account, str]:
     config, options = args.config, ""
     if config is None:
         state = paths.state_dir()
@@ -71,7 +82,7 @@ def _of_document(args: argparse.Namespace, load_plan: Callable[[str, str], tuple
         plan, _ = load_plan(config, options if options and os.path.exists(options) else "")
     except component.PlanError as error:
         raise TargetError(str(error)) from None
-    return choose(plan.accounts, args.account, config)
+    return choose(plan.accounts, args.account, config), plan.options.http_proxy
 
 
 def choose(accounts: tuple[Account, ...], name: str | None, config: str) -> Account:
