@@ -31,6 +31,12 @@ class Uploader:
         self._channel = channel
         self._lock = threading.Lock()
         store.forget_notes("problem:")  # those of a process before this one
+        if store.replaced:
+            channel.log(
+                "warning",
+                f"{store.path} was unusable ({store.replaced}); it is kept as {store.path}.corrupt and a new one was "
+                "started: nothing is lost, some rows are sent once more",
+            )
         self._expiry = Announcer(plan, store, time.time, channel.log)
         self.lanes = lanes(
             plan,

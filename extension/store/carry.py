@@ -1,7 +1,8 @@
-"""The uploader's counts survive the loss of its file.
+"""The uploader's counts survive the loss of its file, or of its latest changes.
 
 The collector keeps a copy of the uploader's totals, taken together with the acknowledgements whose batches it deletes.
-So a new ``uploader.db`` goes on where the lost one ended: what is still in the outbox is sent and counted again.
+So a new ``uploader.db``, or one that lost its newest transactions with the power, goes on where the lost one ended:
+what is still in the outbox is sent and counted again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def totals(db: sqlite3.Connection) -> str:
 
 
 def into_uploader(db: sqlite3.Connection, outbox: str) -> None:
-    """Begin a new ``uploader.db`` with the totals that the collector's file ``outbox`` has kept, if it has any.
+    """Raise the counts of an ``uploader.db`` to the totals that the collector's file ``outbox`` has kept, if any.
 
     Raises StoreError if it cannot be written.
     """
@@ -33,16 +34,24 @@ def into_uploader(db: sqlite3.Connection, outbox: str) -> None:
         reader = open_reader(outbox)
         if reader is None:
             return
-        with closing(reader) as known:
-            row = known.execute("SELECT value FROM meta WHERE key=?", (SETTLED,)).fetchone()
+        with closing(reader) as collected:
+            row = collected.execute("SELECT value FROM meta WHERE key=?", (SETTLED,)).fetchone()
         kept = json.loads(row[0]) if row else {"delivered": {}, "dropped": {}}
     except (StoreError, sqlite3.Error, ValueError):
         return  # then its counts begin anew too
-    delivered = [(table, n, last) for table, (n, last) in kept["delivered"].items()]
-    dropped = [(table, reason, n) for table, reasons in kept["dropped"].items() for reason, n in reasons.items()]
     try:
-        with transaction(db):
-            db.executemany("INSERT OR REPLACE INTO delivered VALUES(?,?,?)", delivered)
-            db.executemany("INSERT OR REPLACE INTO dropped VALUES(?,?,?)", dropped)
+        known = dict(db.execute("SELECT tbl, n FROM delivered"))
+        refused = {(table, reason): n for table, reason, n in db.execute("SELECT tbl, reason, n FROM dropped")}
+        delivered = [(t, n, last) for t, (n, last) in kept["delivered"].items() if n > known.get(t, -1)]
+        dropped = [
+            (table, reason, n)
+            for table, reasons in kept["dropped"].items()
+            for reason, n in reasons.items()
+            if n > refused.get((table, reason), 0)
+        ]
+        if delivered or dropped:
+            with transaction(db):
+                db.executemany("INSERT OR REPLACE INTO delivered VALUES(?,?,?)", delivered)
+                db.executemany("INSERT OR REPLACE INTO dropped VALUES(?,?,?)", dropped)
     except sqlite3.Error as error:
         raise StoreError(f"cannot begin a new record of what was uploaded: {error}") from error

@@ -21,10 +21,19 @@ from extension.pipeline.batches import Batch
 from extension.pipeline.records import Record
 from extension.rows.edm import pack
 from extension.rows.ticks import SECOND_US
-from extension.store import carry, gaps, salvage
+from extension.store import carry, gaps, ledger, salvage
 from extension.store.bounds import Bounds
 from extension.store.bounds import free_bytes as disk_free
-from extension.store.database import StoreError, is_corrupt, is_full, open_reader, open_writer, transaction
+from extension.store.database import (
+    StoreError,
+    is_corrupt,
+    is_full,
+    open_checked,
+    open_reader,
+    open_writer,
+    set_aside,
+    transaction,
+)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -91,21 +100,18 @@ class CollectorStore:
             drop_oldest=self._give_up,
             free=free_bytes or partial(disk_free, folder),
         )
+        self._catch_up(folder)
 
     # -- opening
 
     def _open(self) -> sqlite3.Connection:
         try:
-            db = open_writer(self.path, _SCHEMA, max_bytes=self._max_bytes)
-            if db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
-                return db
-            db.close()
-            why = "it failed its integrity check"
-        except (StoreError, sqlite3.Error) as error:
+            return open_checked(self.path, _SCHEMA, max_bytes=self._max_bytes)
+        except StoreError as error:
             if not is_corrupt(error.__cause__ or error):
                 raise
             why = str(error.__cause__ or error)
-        aside = self._set_aside()
+        aside = set_aside(self.path)
         db = open_writer(self.path, _SCHEMA, max_bytes=self._max_bytes)
         with transaction(db):
             loss = salvage.carry_over(aside, self._uploads, db)
@@ -114,13 +120,6 @@ class CollectorStore:
             f"the store {self.path} was unusable ({why}); it is kept as {aside} and a new one was started: {loss}"
         )
         return db
-
-    def _set_aside(self) -> str:
-        aside = self.path + ".corrupt"
-        for end in ("-wal", "-shm", ""):
-            if os.path.exists(self.path + end):
-                os.replace(self.path + end, aside + end)
-        return aside
 
     def _generation(self) -> str:
         known = self.get("generation")
@@ -132,6 +131,27 @@ class CollectorStore:
                 self.put("generation", known)
                 self.db.execute("INSERT INTO sqlite_sequence(name, seq) VALUES('outbox', ?)", (first,))
         return known
+
+    def _catch_up(self, folder: str) -> None:
+        """Count what the uploader knows the end of and this file does not.
+
+        A power cut may take the newest transactions, and a file may be lost: then rows are in their tables that this
+        store knows nothing of, and numbers of batches would be given again that the uploader has acknowledged.
+        """
+        with suppress(StoreError, sqlite3.Error, ValueError):
+            newest = max(ledger.acknowledged(folder, self.generation), default=0)
+            unknown = {t: n for t, b in ledger.read(folder).items() if (n := b.unproduced) > 0}
+            with self.transaction():
+                self.db.execute("UPDATE sqlite_sequence SET seq=max(seq, ?) WHERE name='outbox'", (newest,))
+                for table, n in unknown.items():
+                    self._count_produced(table, n)
+                if unknown and self.get("last_sample") is None:
+                    self.put("replaced", repr(self._clock()))
+            if unknown:
+                self._report(
+                    f"the store {self.path} lacks its newest changes, or is a new one: it knew nothing of "
+                    f"{sum(unknown.values())} rows that were uploaded; rows that it held unsent are lost"
+                )
 
     # -- transactions
 
@@ -248,16 +268,17 @@ class CollectorStore:
                 "INSERT INTO outbox(t, moniker, tbl, n, body) VALUES(?,?,?,?,?)",
                 (now, batch.moniker, batch.table, n, zlib.compress(text.encode("utf-8", "surrogatepass"), 1)),
             )
-            self.db.execute(
-                "INSERT INTO produced VALUES(?,?) ON CONFLICT(tbl) DO UPDATE SET n=n+excluded.n", (batch.table, n)
-            )
+            self._count_produced(batch.table, n)
             total += n
         return total
 
     def refuse(self, table: str, reason: str, rows: int) -> None:
         """Count rows that were made and that no sink would take: produced and dropped at once."""
-        self.db.execute("INSERT INTO produced VALUES(?,?) ON CONFLICT(tbl) DO UPDATE SET n=n+excluded.n", (table, rows))
+        self._count_produced(table, rows)
         self.drop(table, reason, rows)
+
+    def _count_produced(self, table: str, rows: int) -> None:
+        self.db.execute("INSERT INTO produced VALUES(?,?) ON CONFLICT(tbl) DO UPDATE SET n=n+excluded.n", (table, rows))
 
     def drop(self, table: str, reason: str, rows: int) -> None:
         """Count rows that will never be delivered."""

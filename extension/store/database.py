@@ -33,9 +33,31 @@ def open_writer(path: str, script: str, *, max_bytes: int | None = None) -> sqli
             size = db.execute("PRAGMA page_size").fetchone()[0]
             db.execute(f"PRAGMA max_page_count={max(64, max_bytes // size)}")
         db.executescript(f"BEGIN IMMEDIATE;{script};COMMIT;")  # at once: a reader never sees half a schema
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, UnicodeDecodeError) as error:  # SQLite quotes damaged names in its messages
         raise StoreError(f"cannot open the store {path}: {error}; check free space and permissions") from error
     return db
+
+
+def open_checked(path: str, script: str, *, max_bytes: int | None = None) -> sqlite3.Connection:
+    """As :func:`open_writer`, and all pages are looked at. Raises StoreError; :func:`is_corrupt` knows its cause."""
+    db = open_writer(path, script, max_bytes=max_bytes)
+    try:
+        found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+        if found != "ok":
+            raise sqlite3.DatabaseError(f"malformed: {' '.join(found.split())[:200]}")
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        db.close()
+        raise StoreError(f"cannot use the store {path}: {error}") from error
+    return db
+
+
+def set_aside(path: str) -> str:
+    """Rename a damaged file and its logs out of the way; where it is then."""
+    aside = path + ".corrupt"
+    for end in ("-wal", "-shm", ""):
+        if os.path.exists(path + end):
+            os.replace(path + end, aside + end)
+    return aside
 
 
 def open_reader(path: str) -> sqlite3.Connection | None:
@@ -56,7 +78,7 @@ def open_reader(path: str) -> sqlite3.Connection | None:
         if db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
             db.close()
             return None
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise StoreError(f"cannot read the store {path}: {error}") from error
     return db
 
@@ -88,6 +110,7 @@ def is_full(error: BaseException) -> bool:
 
 def is_corrupt(error: BaseException) -> bool:
     """Whether the error says that the file is not a (whole) database."""
-    return isinstance(error, sqlite3.DatabaseError) and any(
-        word in str(error) for word in ("malformed", "not a database", "corrupt")
+    return isinstance(error, UnicodeDecodeError) or (
+        isinstance(error, sqlite3.DatabaseError)
+        and any(word in str(error) for word in ("malformed", "not a database", "corrupt"))
     )

@@ -27,6 +27,11 @@ class Balance:
     last_success: float | None = None
     last_error: dict[str, object] | None = None
 
+    @property
+    def unproduced(self) -> int:
+        """Rows whose whereabouts are known and that were not counted as produced; 0 unless a file lost changes."""
+        return self.delivered + self.queued + sum(self.dropped.values()) - self.produced
+
 
 def read(folder: str) -> dict[str, Balance]:
     """The balance of every table of the store in ``folder``; {} while there is none. Raises StoreError."""

@@ -18,9 +18,11 @@ from extension.store.database import (
     StoreError,
     is_corrupt,
     is_full,
+    open_checked,
     open_reader,
     open_writer,
     reuse_log,
+    set_aside,
     transaction,
 )
 
@@ -76,17 +78,17 @@ class UploaderStore:
         self._adopting = ""
         self._passed: dict[str, int] = {}
         self._horizon: dict[str, int] = {}
+        self.replaced = ""
+        """Why the file of an earlier process was set aside, "" if it was not."""
         try:
-            self.db = open_writer(self.path, _SCHEMA)
+            self.db = open_checked(self.path, _SCHEMA)
         except StoreError as error:
             if not is_corrupt(error.__cause__ or error):
                 raise
-            for end in ("-wal", "-shm", ""):
-                if os.path.exists(self.path + end):
-                    os.replace(self.path + end, self.path + ".corrupt" + end)
+            self.replaced = str(error.__cause__ or error)
+            set_aside(self.path)
             self.db = open_writer(self.path, _SCHEMA)  # acknowledgements are re-made: re-sent rows replace themselves
-        if self.db.execute("SELECT 1 FROM meta WHERE key='generation'").fetchone() is None:
-            carry.into_uploader(self.db, self._outbox_path)
+        carry.into_uploader(self.db, self._outbox_path)
 
     def pending(self, moniker: str, limit: int = 20, fresh: int = 0) -> list[Queued]:
         """The oldest batches of an account that are not acknowledged yet; [] while there is no outbox.
@@ -124,7 +126,13 @@ class UploaderStore:
         for (batch,) in ids:
             if batch in acked:
                 continue
-            row = reader.execute(whole, (batch,)).fetchone()
+            try:
+                row = reader.execute(whole, (batch,)).fetchone()
+            except sqlite3.DatabaseError as error:
+                if not is_corrupt(error):
+                    raise
+                # Its body lies on damaged pages: it is reported as damaged, and holds nothing else up.
+                row = reader.execute(whole.replace("body", "X''"), (batch,)).fetchone()
             if row is not None:
                 found.append(Queued(*row))
             if len(found) >= limit:
