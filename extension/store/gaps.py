@@ -192,8 +192,9 @@ class GapKeeper:
 @dataclass(frozen=True)
 class Known:
     """What the store in a folder knows: ``since`` by query (when it was first sampled), ``gaps`` by query,
-    ``closed`` (Unix s) by window id, ``last_sample``, ``gaps_from`` (gaps before it may be forgotten) and ``replaced``
-    (when a damaged store was replaced by this one)."""
+    ``closed`` (Unix s) by window id, ``last_sample``, ``gaps_from`` (gaps before it may be forgotten), ``replaced``
+    (when a damaged store was replaced by this one) and ``left`` (when a query or window left the configuration
+    last)."""
 
     since: dict[str, float] = field(default_factory=dict)
     gaps: dict[str, list[Gap]] = field(default_factory=dict)
@@ -201,6 +202,7 @@ class Known:
     last_sample: float | None = None
     gaps_from: float | None = None
     replaced: float | None = None
+    left: float | None = None
 
 
 def read(path: str) -> Known | None:
@@ -213,7 +215,9 @@ def read(path: str) -> Known | None:
         there = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
         known = Known(closed=dict(db.execute("SELECT id, closed FROM windows")))
         numbers = _numbers(db.execute("SELECT key, value FROM meta"))
+        left = None
         if "gaps" in there:
+            left = db.execute("SELECT max(until) FROM watched").fetchone()[0]
             known.since.update(db.execute("SELECT query, since FROM watched"))
             for row in db.execute("SELECT query, counter, since, until, cause FROM gaps ORDER BY id"):
                 known.gaps.setdefault(row[0], []).append(Gap(*row))
@@ -224,6 +228,7 @@ def read(path: str) -> Known | None:
             numbers.get("last_sample"),
             numbers.get("gaps_from"),
             numbers.get("replaced"),
+            left,
         )
 
 

@@ -1,7 +1,7 @@
 """Prove from the tables that every expected row is there exactly once, and name what is missing with its cause.
 
 Read are the tables of the configuration (or of --endpoint) and the store's record of what was sampled, queued and
-dropped. The exit code is 0 when every row is there or missing for a counted reason, 1 otherwise.
+dropped. The exit code is 0 when every row is there once or missing for a counted reason, 1 otherwise.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 
 from extension import component, paths
 from extension.pipeline import places
-from extension.plan import Account, Plan
-from extension.rows import keys, ticks
+from extension.plan import Account, Plan, Target
+from extension.rows import keys, schemas, ticks
 from extension.rows.edm import Row
 from extension.sinks.base import SinkError
 from extension.sinks.entity import Reader
@@ -27,9 +27,10 @@ from extension.sinks.reader import open_reader
 from extension.store import gaps, ledger
 from extension.store.database import StoreError
 from extension.view import audit_sheet, target
-from extension.view.audit_expected import Expected, expectations
+from extension.view.audit_expected import expectations
 from extension.view.audit_judge import UNEXPLAINED, Dropped, Verdict, judge
 from extension.view.audit_sheet import Sheet
+from extension.view.audit_strays import Schemas, Strays, unaudited
 from extension.view.layout import aligned
 from extension.view.rows import span_seconds
 
@@ -164,20 +165,29 @@ def examine(plan: Plan, folder: str, since: float, now: float, open_of: Callable
         if cells > MAX_CELLS:
             raise AuditError(f"more than {MAX_CELLS:,} rows are expected since {_iso(since)}: give a later --since")
         sheet = Sheet(expected, begin, end, partition, identity + "___")
-        sheets.setdefault(expected.target.moniker, []).append((sheet, _names(tables, expected, since, now)))
-    _put_waiting([one for group in sheets.values() for one in group], store)
+        sheets.setdefault(expected.target.moniker, []).append((sheet, _names(tables, expected.target, since, now)))
+    strays, described = Strays(), Schemas()
+    _put_waiting([one for group in sheets.values() for one in group], store, described)
     dropped = Dropped(store.dropped)
+    mixed = {(t.moniker, name) for t in unaudited(plan, wanted) for name in _names(tables, t, since, now)}
     verdicts = []
     for moniker, group in sheets.items():
-        _fill(group, open_of(moniker))
+        reader = open_of(moniker)
+        try:
+            _fill(group, reader, strays, {name for m, name in mixed if m == moniker})
+            if moniker not in tables.fixed:  # a table's own SAS reads no other table
+                described.check((sheet for sheet, _ in group), tables, reader, dropped)
+        finally:
+            reader.close()
         verdicts += [judge(sheet, names, store.known, dropped) for sheet, names in group]
-    return _document(verdicts, notes, since, now)
+    strays.explain(store.known, since)
+    return _document(verdicts, strays, described, notes, since, now)
 
 
-def _names(tables: places.Tables, expected: Expected, since: float, now: float) -> list[str]:
+def _names(tables: places.Tables, target: Target, since: float, now: float) -> list[str]:
     """The physical tables that rows of the time may be in: their suffix is that of the day they were queued."""
     days = [since + DAY_S * i for i in range(int((now - since) // DAY_S) + 1)]
-    return list(dict.fromkeys(tables.name(expected.target, at) for at in [*days, now]))
+    return list(dict.fromkeys(tables.name(target, at) for at in [*days, now]))
 
 
 def _by_table(group: list[tuple[Sheet, list[str]]]) -> dict[str, list[Sheet]]:
@@ -188,22 +198,24 @@ def _by_table(group: list[tuple[Sheet, list[str]]]) -> dict[str, list[Sheet]]:
     return found
 
 
-def _put_waiting(group: list[tuple[Sheet, list[str]]], store: Store) -> None:
+def _put_waiting(group: list[tuple[Sheet, list[str]]], store: Store, described: Schemas) -> None:
     by_table = _by_table(group)
     for table, row in store.waiting:
+        if table == schemas.TABLE:
+            described.wait(row)
         audit_sheet.put_all(by_table.get(table, ()), row.partition_key, row.row_key, row.columns, queued=True)
 
 
-def _fill(group: list[tuple[Sheet, list[str]]], reader: Reader) -> None:
-    try:
-        for table, sheets in _by_table(group).items():
-            metric = {s.expected.partition_key for s in sheets} if all(s.copies > 1 for s in sheets) else {None}
-            begin = min(s.since for s in sheets)
-            for partition in sorted(metric, key=str):
-                for entity in _rows(reader, table, partition, begin):
-                    audit_sheet.put_all(sheets, entity.partition_key, entity.row_key, entity.columns, queued=False)
-    finally:
-        reader.close()
+def _fill(group: list[tuple[Sheet, list[str]]], reader: Reader, strays: Strays, mixed: set[str]) -> None:
+    """Read the tables of ``group``; in those that are ``mixed`` other rows are at home too."""
+    for table, sheets in _by_table(group).items():
+        metric = {s.expected.partition_key for s in sheets} if all(s.copies > 1 for s in sheets) else {None}
+        begin = min(s.since for s in sheets)
+        for partition in sorted(metric, key=str):
+            for entity in _rows(reader, table, partition, begin):
+                pk, rk, columns = entity.partition_key, entity.row_key, entity.columns
+                if not audit_sheet.put_all(sheets, pk, rk, columns, queued=False) and table not in mixed:
+                    strays.look(table, sheets, pk, rk, columns)
 
 
 def _rows(reader: Reader, table: str, partition: str | None, begin: int) -> Iterator[Any]:
@@ -225,7 +237,9 @@ def _store(folder: str) -> Store:
     return Store(known, waiting, counts)
 
 
-def _document(verdicts: list[Verdict], notes: list[str], since: float, now: float) -> dict[str, Any]:
+def _document(
+    verdicts: list[Verdict], strays: Strays, described: Schemas, notes: list[str], since: float, now: float
+) -> dict[str, Any]:
     events = []
     for verdict in verdicts:
         entry = asdict(verdict)
@@ -237,8 +251,10 @@ def _document(verdicts: list[Verdict], notes: list[str], since: float, now: floa
     return {
         "since": _iso(since),
         "until": _iso(now),
-        "ok": all(verdict.ok for verdict in verdicts),
+        "ok": all(verdict.ok for verdict in verdicts) and described.ok and strays.ok,
         "events": events,
+        "extra": {"rows": strays.rows, "named": strays.named, "why": strays.why},
+        "schemas": {key: value for key, value in asdict(described).items() if key != "queued"},
         "notes": notes,
     }
 
@@ -267,8 +283,22 @@ def render(found: dict[str, Any]) -> list[str]:
         lines += [f"{entry['event']}: {more} more gaps (see --json)"] if more > 0 else []
         for key, words in (("twice", "is there twice"), ("differing", "has two copies that are not alike")):
             lines += [f"{entry['event']}: {x['window']} {x['counter']} {words}" for x in entry[key][:SHOWN_HOLES]]
+    lines += _others(found)
     lines += ["", *(f"note: {note}" for note in found["notes"])] if found["notes"] else []
     return [*lines, "", "every expected row is there or accounted for" if found["ok"] else "rows are not accounted for"]
+
+
+def _others(found: dict[str, Any]) -> list[str]:
+    """Lines on SchemasTable and on rows that should not be there."""
+    described, extra = found["schemas"], found["extra"]
+    lines = [f"{schemas.TABLE}: MISSING the row of {name}" for name in described["missing"]]
+    lines += [f"{schemas.TABLE}: a row of {name} is there under other keys as well" for name in described["twice"]]
+    lines += [f"{schemas.TABLE}: {n} rows: {cause}" for cause, n in described["explained"].items()]
+    if extra["rows"]:
+        why = extra["why"] or "the document does not ask for them"
+        lines.append(f"{'extra' if extra['why'] else 'EXTRA'} rows: {extra['rows']}: {why}")
+        lines += [f"  {x['table']} {x['window']} {x['RowKey']}" for x in extra["named"][:SHOWN_HOLES]]
+    return ["", *lines] if lines else []
 
 
 def _hole(event: str, hole: dict[str, Any]) -> str:

@@ -5,14 +5,20 @@ What cannot be told from the document (rows of clients, blobs, messages) is name
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from extension import steps
 from extension.pipeline import windows
-from extension.plan import Derived, Plan, Target
+from extension.plan import Derived, Plan, Query, Target
 from extension.store.gaps import query_key
+
+_ONE = re.compile(
+    r"""(?ix)\bFROM\s+(?: SCX_(?:MemoryStatisticalInformation|OperatingSystem)\b
+    | \w+\s+WHERE\s+(?: Name\s*=\s*(?:'[^']*'|"[^"]*") | IsAggregate\s*=\s*TRUE )\s*;?\s*$ )"""
+)
 
 
 @dataclass(frozen=True)
@@ -31,8 +37,8 @@ class Expected:
     in their TIMESTAMP. ``series``: counter -> the queries that give it ("" stands for any row). The row of the window
     that begins at w is made of samples of [w - lead_s, w + window_s - lead_s) and is queued delay_s after its end at
     the latest; ``consumer``: its id among the store's windows, "" where nothing is waited for; ``dated_at_end``: that
-    consumer takes the row at its window's end. ``samples``: how many different sample times a window may hold, 0 for
-    any number.
+    consumer takes the row at its window's end. ``samples``: how many different sample times a window may hold;
+    ``most``: how many rows of a counter; 0 for any number.
     """
 
     event: str
@@ -47,6 +53,7 @@ class Expected:
     delay_s: int = 0
     consumer: str = ""
     samples: int = 0
+    most: int = 0
     dated_at_end: bool = False
 
 
@@ -98,9 +105,17 @@ def _raw(plan: Plan, notes: list[str]) -> Iterator[Expected]:
                 for counter in steps.counters(query) or [""]:
                     feeds.setdefault(counter, []).append(Feed(query_key(query), rate))
         others = sum(1 for q in plan.queries if q.target == target) > count
+        known = [q for q in plan.queries if (q.target, q.rate) == (target, rate)]
+        most = count if not others and all(_gives_one(q) for q in known) else 0
         yield Expected(
-            target.event, target, "rows", rate, _frozen(feeds), column, delay_s=2, samples=0 if others else count
-        )
+            target.event, target, "rows", rate, _frozen(feeds), column, delay_s=2,
+            samples=0 if others else count, most=most,
+        )  # fmt: skip
+
+
+def _gives_one(query: Query) -> bool:
+    """Whether a query gives one instance at most: its class has no more, or its condition names one."""
+    return bool(_ONE.search(query.text))
 
 
 def _consumed(plan: Plan, notes: list[str]) -> Iterator[Expected | str]:

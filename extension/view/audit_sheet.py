@@ -15,7 +15,7 @@ from extension.view.audit_expected import Expected
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _BY_TIME = re.compile(r"(\d{19})__(.*)", re.ASCII | re.DOTALL)
 _BY_NAME = re.compile(r"(.*?)__(\d{19})(__.*)?", re.ASCII | re.DOTALL)
-_TWICE = 2
+_MOST = 255
 
 
 class Sheet:
@@ -31,15 +31,15 @@ class Sheet:
         self.windows = max(0, (until - since) // expected.window_s)
         self.counters = list(expected.series)
         self.copies = 2 if expected.kind == "metric" else 1
+        self._most = 1 if expected.kind == "metric" else expected.most
         self._partition, self._identity = partition, identity
         self._index = {name: i for i, name in enumerate(self.counters)}
         self._encoded = {keys.encode_metric(name): i for name, i in self._index.items()}
         cells = len(self.counters) * self.windows
         self._found = [bytearray(cells) for _ in range(self.copies)]
         self._queued = [bytearray(cells) for _ in range(self.copies)]
-        self._sums = array("I", bytes(4 * cells if self.copies == _TWICE else 0))
+        self._sums = array("I", bytes(4 * cells if self.copies > 1 else 0))
         self._times: dict[int, set[str]] = {}
-        self.others = 0
 
     def put(self, pk: str, rk: str, columns: Mapping[str, EdmValue], *, queued: bool = False) -> bool:
         """Take a row; False if it is not of this event, of this machine or of these windows."""
@@ -48,18 +48,39 @@ class Sheet:
             return False
         copy, counter, window = place
         if counter < 0:
-            self.others += 1
             return False
         cell = counter * self.windows + window
         if queued:
             self._queued[copy][cell] = 1
             return True
-        self._found[copy][cell] = min(_TWICE, self._found[copy][cell] + 1)
-        if self.copies == _TWICE:
+        self._found[copy][cell] = min(_MOST, self._found[copy][cell] + 1)
+        if self.copies > 1:
             self._sums[cell] ^= _sum(columns)
         return True
 
+    def claims(self, pk: str, rk: str, columns: Mapping[str, EdmValue]) -> float | None:
+        """The time (Unix s) of a row that was not taken if it is of this machine and of this time all the same."""
+        start: float | None
+        if self.expected.kind == "metric":
+            read = self._key(pk, rk)
+            start = None if read is None or "__" in read[1] else read[2]
+        elif pk.startswith(self._partition) and rk.startswith(self._identity):
+            start = unix(str(columns.get("TIMESTAMP", ("", ""))[1]))
+        else:
+            start = None
+        end = self.since + self.windows * self.expected.window_s
+        return start if start is not None and self.since <= start < end else None
+
     def _metric(self, pk: str, rk: str, _columns: Mapping[str, EdmValue]) -> tuple[int, int, int] | None:
+        read = self._key(pk, rk)
+        if read is None:
+            return None
+        copy, name, start = read
+        window = self._window(start)
+        return None if window is None else (copy, self._encoded.get(name, -1), window)
+
+    def _key(self, pk: str, rk: str) -> tuple[int, str, int] | None:
+        """(copy, encoded counter, start in Unix s) of a metric row of this machine."""
         if pk != self.expected.partition_key:
             return None
         end = f"__{self.expected.instance_id}" if self.expected.instance_id else ""
@@ -74,9 +95,7 @@ class Sheet:
             when, name, copy = by_name[2], by_name[1], 1
         else:
             return None
-        start = (ticks.MAX_TICKS - int(when) - ticks.UNIX_TICKS) // 10**7
-        window = self._window(start)
-        return None if window is None else (copy, self._encoded.get(name, -1), window)
+        return copy, name, (ticks.MAX_TICKS - int(when) - ticks.UNIX_TICKS) // 10**7
 
     def _row(self, pk: str, rk: str, columns: Mapping[str, EdmValue]) -> tuple[int, int, int] | None:
         if not pk.startswith(self._partition) or not rk.startswith(self._identity):
@@ -117,17 +136,16 @@ class Sheet:
         """(counter, window start) of rows that are there more than once."""
         found = []
         for copy in self._found:
-            cell = copy.find(_TWICE) if self.copies == _TWICE else -1
-            while cell >= 0:
-                found.append((self.counters[cell // self.windows], self.start_of(cell % self.windows)))
-                cell = copy.find(_TWICE, cell + 1)
+            if self._most and max(copy, default=0) > self._most:
+                many = (cell for cell, rows in enumerate(copy) if rows > self._most)
+                found += [(self.counters[cell // self.windows], self.start_of(cell % self.windows)) for cell in many]
         if self.expected.samples:
             found += [("", self.start_of(w)) for w, at in self._times.items() if len(at) > self.expected.samples]
         return sorted(set(found), key=lambda pair: (pair[1], pair[0]))
 
     def differing(self) -> list[tuple[str, int]]:
         """(counter, window start) of metric rows whose two copies are there once each and are not alike."""
-        if self.copies != _TWICE:
+        if self.copies == 1:
             return []
         first, second = self._found
         return [
@@ -150,7 +168,7 @@ def unix(text: str) -> int | None:
     return int((moment - _EPOCH) / timedelta(seconds=1))
 
 
-def put_all(sheets: Iterable[Sheet], pk: str, rk: str, columns: Mapping[str, EdmValue], *, queued: bool) -> None:
-    """Offer a row to every event that writes to its table."""
-    for sheet in sheets:
-        sheet.put(pk, rk, columns, queued=queued)
+def put_all(sheets: Iterable[Sheet], pk: str, rk: str, columns: Mapping[str, EdmValue], *, queued: bool) -> bool:
+    """Offer a row to every event that writes to its table; whether one took it."""
+    taken = [sheet.put(pk, rk, columns, queued=queued) for sheet in sheets]
+    return any(taken)
