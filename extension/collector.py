@@ -110,6 +110,9 @@ def main() -> int:
             told = time.monotonic()
         if not os.path.isdir(where.home):
             break
+        if not store.in_place():
+            channel.state("error", f"{store.path} was removed while in use: a new store is begun")
+            return 1
     inputs.close()
     store.put_report(collector.report())
     store.close()

@@ -14,12 +14,15 @@ from extension.channel import Channel
 from extension.expiry import Announcer
 from extension.lane import CPU_SHARE, IDLE_S
 from extension.lanes import lanes
+from extension.pipeline import places
 from extension.plan import Plan
 from extension.store.database import StoreError
 from extension.store.uploader_db import UploaderStore
 
 BUSY_LIMIT_S = 120.0
-STOP_PATIENCE_S = 6.0
+STOP_PATIENCE_S = 1.0
+MESSAGE_PATIENCE_S = 6.0
+"""Rows replace themselves when they are sent again after a stop; a message would be a second one."""
 ORPHAN_PATIENCE_S = 2.0
 """The collector starts the next watchdog; this process does only if the collector could not."""
 
@@ -28,7 +31,8 @@ class Uploader:
     """All lanes of a plan and the reports on them."""
 
     def __init__(self, plan: Plan, store: UploaderStore, channel: Channel) -> None:
-        self._channel = channel
+        self._channel, self._store = channel, store
+        self._messages = {name for name, _ in places.event_hub_lanes(plan)}
         self._lock = threading.Lock()
         store.forget_notes("problem:")  # those of a process before this one
         if store.replaced:
@@ -62,14 +66,14 @@ class Uploader:
             else:
                 self._channel.state("ok", f"uploading to {len(self.lanes)} account(s)")
 
-    def run(self) -> None:
-        """Until the channel stops."""
+    def run(self) -> bool:
+        """Until the channel stops; False if it is for a store that was removed."""
         self._expiry.look()
         self.publish()
         for thread in self._threads:
             thread.start()
         self._channel.progress("idle")
-        while not self._channel.stopping:
+        while not self._channel.stopping and self._store.in_place():
             if self._expiry.look():
                 self.publish()
             if self._channel.wait(time.monotonic() + IDLE_S):
@@ -81,9 +85,11 @@ class Uploader:
         for lane in self.lanes:
             lane.stop.set()
             lane.wake.set()
-        deadline = time.monotonic() + STOP_PATIENCE_S
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        begun = time.monotonic()
+        for lane, thread in zip(self.lanes, self._threads, strict=True):
+            patience = MESSAGE_PATIENCE_S if lane.name in self._messages else STOP_PATIENCE_S
+            thread.join(max(0.0, begun + patience - time.monotonic()))
+        return self._channel.stopping
 
     def _alive(self) -> bool:
         now = time.monotonic()
@@ -103,7 +109,9 @@ def main() -> int:
     except StoreError as error:
         channel.state("error", str(error))
         return 1
-    uploader.run()
+    if not uploader.run():
+        channel.state("error", f"{where.state_dir}/uploader.db was removed while in use: a new one is begun")
+        return 1
     if channel.orphaned:
         component.after_orphaned(where, ORPHAN_PATIENCE_S)
     return 0

@@ -25,6 +25,15 @@ def totals(db: sqlite3.Connection) -> str:
     return json.dumps({"delivered": delivered, "dropped": dropped}, separators=(",", ":"), sort_keys=True)
 
 
+def totals_of(uploads: str) -> str:
+    """As :func:`totals`, of the file ``uploads``. Raises StoreError, sqlite3.Error."""
+    reader = open_reader(uploads)
+    if reader is None:
+        return json.dumps({"delivered": {}, "dropped": {}})
+    with closing(reader) as db:
+        return totals(db)
+
+
 def into_uploader(db: sqlite3.Connection, outbox: str) -> None:
     """Raise the counts of an ``uploader.db`` to the totals that the collector's file ``outbox`` has kept, if any.
 

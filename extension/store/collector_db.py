@@ -26,6 +26,7 @@ from extension.store.bounds import Bounds
 from extension.store.bounds import free_bytes as disk_free
 from extension.store.database import (
     StoreError,
+    inode,
     is_corrupt,
     is_full,
     open_checked,
@@ -100,6 +101,7 @@ class CollectorStore:
             drop_oldest=self._give_up,
             free=free_bytes or partial(disk_free, folder),
         )
+        self._inode = inode(self.path)
         self._catch_up(folder)
 
     # -- opening
@@ -147,11 +149,16 @@ class CollectorStore:
                     self._count_produced(table, n)
                 if unknown and self.get("last_sample") is None:
                     self.put("replaced", repr(self._clock()))
+                    self.put(carry.SETTLED, carry.totals_of(self._uploads))
             if unknown:
                 self._report(
                     f"the store {self.path} lacks its newest changes, or is a new one: it knew nothing of "
                     f"{sum(unknown.values())} rows that were uploaded; rows that it held unsent are lost"
                 )
+
+    def in_place(self) -> bool:
+        """Whether the file is still the one at its path: what is written into a removed one is seen by nobody."""
+        return inode(self.path) == self._inode
 
     # -- transactions
 
@@ -338,15 +345,12 @@ class CollectorStore:
 
     def _open_acks(self) -> None:
         """The uploader's file; anew if it was replaced by another."""
-        try:
-            inode = os.stat(self._uploads).st_ino
-        except OSError:
-            inode = 0
-        if self._acks is not None and inode != self._acks_file:
+        found = inode(self._uploads)
+        if self._acks is not None and found != self._acks_file:
             self._acks.close()
             self._acks, self._acks_version = None, -1
-        if self._acks is None and inode:
-            self._acks, self._acks_file = open_reader(self._uploads), inode
+        if self._acks is None and found:
+            self._acks, self._acks_file = open_reader(self._uploads), found
 
     def _put_settled(self) -> None:
         """Keep the totals that go with the acknowledgements read last: their batches are deleted here."""

@@ -51,6 +51,14 @@ def open_checked(path: str, script: str, *, max_bytes: int | None = None) -> sql
     return db
 
 
+def inode(path: str) -> int:
+    """What tells the file at ``path`` from one that takes its place; 0 if there is none."""
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
+
+
 def set_aside(path: str) -> str:
     """Rename a damaged file and its logs out of the way; where it is then."""
     aside = path + ".corrupt"

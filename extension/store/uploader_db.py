@@ -16,6 +16,7 @@ from extension.rows.edm import Row, unpack
 from extension.store import carry
 from extension.store.database import (
     StoreError,
+    inode,
     is_corrupt,
     is_full,
     open_checked,
@@ -74,6 +75,7 @@ class UploaderStore:
         self._outbox_path = os.path.join(folder, "collector.db")
         self._lock = threading.Lock()
         self._reader: sqlite3.Connection | None = None
+        self._outbox_inode = 0
         self._unwritten: list[_Ack] = []
         self._adopting = ""
         self._passed: dict[str, int] = {}
@@ -88,7 +90,12 @@ class UploaderStore:
             self.replaced = str(error.__cause__ or error)
             set_aside(self.path)
             self.db = open_writer(self.path, _SCHEMA)  # acknowledgements are re-made: re-sent rows replace themselves
+        self._inode = inode(self.path)
         carry.into_uploader(self.db, self._outbox_path)
+
+    def in_place(self) -> bool:
+        """Whether the file is still the one at its path: what is written into a removed one is seen by nobody."""
+        return inode(self.path) == self._inode
 
     def pending(self, moniker: str, limit: int = 20, fresh: int = 0) -> list[Queued]:
         """The oldest batches of an account that are not acknowledged yet; [] while there is no outbox.
@@ -157,13 +164,13 @@ class UploaderStore:
 
     def _outbox(self) -> sqlite3.Connection | None:
         """The reader, and its outbox's generation adopted: acknowledgements of another outbox mean nothing."""
-        if self._reader is not None and not self._same_file():
+        if self._reader is not None and inode(self._outbox_path) != self._outbox_inode:
             self._close_reader()
         if self._reader is None:
             self._reader = open_reader(self._outbox_path)
             if self._reader is None:
                 return None
-            self._inode = os.stat(self._outbox_path).st_ino
+            self._outbox_inode = inode(self._outbox_path)
         row = self._reader.execute("SELECT value FROM meta WHERE key='generation'").fetchone()
         if row is None:
             return None
@@ -176,12 +183,6 @@ class UploaderStore:
         if self._adopting:
             self._write()
         return self._reader
-
-    def _same_file(self) -> bool:
-        try:
-            return os.stat(self._outbox_path).st_ino == self._inode
-        except OSError:
-            return False
 
     def _close_reader(self) -> None:
         if self._reader is not None:

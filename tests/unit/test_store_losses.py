@@ -85,6 +85,31 @@ def test_a_store_that_is_gone_is_said_and_the_balance_goes_on(tmp_path: Path, lo
     assert [batch.rows[0].row_key for batch in uploads.pending("m")] == ["d0"]
 
 
+@pytest.mark.parametrize("sent", [0, 1])
+def test_both_files_lost_one_after_the_other(tmp_path: Path, sent: int) -> None:
+    store, uploads = _open(tmp_path, [])
+    _queue(store, "a", "b")
+    _acknowledge(uploads, 2)
+    _unlink(tmp_path)
+    assert not store.in_place()
+    assert uploads.in_place()
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    assert store.in_place()
+    _queue(store, "c")
+    if sent:
+        _acknowledge(uploads, sent)
+    for end in ("", "-wal", "-shm"):
+        (tmp_path / f"uploader.db{end}").unlink(missing_ok=True)
+    assert not uploads.in_place()
+    uploads = UploaderStore(str(tmp_path))
+    assert uploads.in_place()
+    balance = _balance(tmp_path)
+    assert (balance.produced, balance.delivered, balance.queued) == (12, 8, 4)
+    _acknowledge(uploads, 1)
+    store.forget_delivered()
+    assert _balance(tmp_path).delivered == 12
+
+
 def test_a_new_store_says_nothing(tmp_path: Path) -> None:
     said: list[str] = []
     _open(tmp_path, said)

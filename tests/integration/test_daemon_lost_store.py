@@ -1,0 +1,38 @@
+"""The store's files vanish under a running daemon: it begins new ones by itself, says so, and the balance holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from extension.plan import Account
+from extension.store import ledger
+from tests.daemon_bed import Daemon, daemon, document, until
+
+
+def _delivered(bed: Daemon) -> int:
+    return sum(balance.delivered for balance in ledger.read(str(bed.state)).values())
+
+
+@pytest.mark.parametrize("component", ["collector", "uploader"])
+def test_a_removed_file_is_noticed(tmp_path: Path, component: str) -> None:
+    account = Account("m", "local", "key", "c2VjcmV0LWtleS0x", f"file://{tmp_path}/tables.db", True)
+    with daemon(tmp_path) as bed:
+        bed.configure(document(account, rate=1, period=5, raw=True), upload_spread_s=0)
+        bed.start()
+        bed.wait_healthy()
+        until(lambda: _delivered(bed) > 0, 30, bed.describe)
+        before = bed.pid(component)
+        for end in ("", "-wal", "-shm"):
+            (bed.state / f"{component}.db{end}").unlink(missing_ok=True)
+        until(lambda: bed.pid(component) not in (0, before), 60, bed.describe)
+        bed.wait_healthy()
+        assert f"{component}.db was removed while in use" in bed.log.read_text()
+        known = _delivered(bed)
+        until(lambda: _delivered(bed) > known, 30, bed.describe)
+        bed.stop()
+        for table, balance in ledger.read(str(bed.state)).items():
+            known = balance.delivered + balance.queued + sum(balance.dropped.values())
+            # what a removed uploader.db knew and the collector did not is sent once more, or was already taken note of
+            assert balance.produced == known, (table, balance, bed.describe())
