@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"lad run: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"lad run: cannot use the state folder: {error.filename or state}: {error.strerror}", file=sys.stderr)
+        found = f"{error.filename or state}: {error.strerror}"
+        print(f"lad run: cannot use the state folder: {found}; give another with --state-dir", file=sys.stderr)
         return 1
     for problem in problems:
         print(f"lad run: {problem}", file=sys.stderr)

@@ -71,11 +71,13 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
     events = {}
     try:
         for table, balance in sorted(ledger.read(folder).items()):
-            events[table] = asdict(balance)
+            oldest = balance.oldest_queued
+            age = None if oldest is None else round(max(0.0, now - oldest), 1)
+            events[table] = {**asdict(balance), "oldest_queued_age_s": age}
             for reason, n in balance.dropped.items():
                 problem("rows-dropped", f"{table}: {n} rows dropped ({reason})")
-            if balance.oldest_queued is not None and now - balance.oldest_queued > OLD_QUEUE_S:
-                problem("rows-waiting", f"{table}: {balance.queued} rows wait since {_ago(now, balance.oldest_queued)}")
+            if oldest is not None and now - oldest > OLD_QUEUE_S:
+                problem("rows-waiting", f"{table}: {balance.queued} rows wait, the oldest for {_ago(now, oldest)}")
     except (StoreError, sqlite3.Error) as error:
         problem("store-unreadable", str(error))
     for expired, text in expiry.of_note(notes.pop(expiry.NOTE, ""), now):
@@ -190,6 +192,8 @@ def _lines(found: dict[str, Any], now: float) -> list[str]:
             dropped = sum(b["dropped"].values())
             out.append(f"{table:{width}}  {b['produced']:8}  {b['delivered']:9}  {b['queued']:6}  {dropped:7}  {last}")
         for table, b in found["events"].items():
+            if b["oldest_queued_age_s"]:
+                out.append(f"{table}: the oldest queued row has waited for {_ago(now, b['oldest_queued'])}")
             error = b["last_error"]
             if error and error["time"] > (b["last_success"] or 0):
                 out.append(f"{table}: {error['code']} {_ago(now, error['time'])} ago: {error['message']}")

@@ -127,3 +127,25 @@ def test_files_that_are_being_made_are_no_ledger_yet(tmp_path: Path) -> None:
     _queue(CollectorStore(str(tmp_path), max_bytes=64 << 20), 1)
     assert ledger.read(str(tmp_path))["T"].queued == 2
     assert ledger.acknowledged(str(tmp_path), None) == set()
+
+
+def test_the_age_of_the_oldest_queued_row(tmp_path: Path) -> None:
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    _queue(store, 2, at=1000.0)
+    store.close()
+    found = status.gather(str(tmp_path), clock=lambda: 1400.5)
+    event = found["events"]["T"]
+    assert (event["produced"], event["queued"], event["delivered"], event["dropped"]) == (4, 4, 0, {})
+    assert event["oldest_queued_age_s"] == 400.5
+    assert "T: the oldest queued row has waited for 6 min" in status._lines(found, 1400.5)
+    waiting = [p["message"] for p in found["problems"] if p["code"] == "rows-waiting"]
+    assert waiting == ["T: 4 rows wait, the oldest for 6 min"]
+
+
+def test_nothing_queued_has_no_age(tmp_path: Path) -> None:
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    _queue(store, 1)
+    uploads = UploaderStore(str(tmp_path))
+    (batch,) = uploads.pending("m")
+    uploads.acknowledge(batch.id, batch.table, batch.count, {}, 5.0)
+    assert status.gather(str(tmp_path), clock=lambda: 1400.0)["events"]["T"]["oldest_queued_age_s"] is None
