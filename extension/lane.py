@@ -9,19 +9,18 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import tenacity
 
+from extension.attempts import pause, stale, worth_retrying
 from extension.plan import Account
 from extension.rows.edm import Row
 from extension.sinks import Sink, SinkError, open_sink
-from extension.sinks.rules import RESET
 from extension.store.database import StoreError
 from extension.store.uploader_db import Queued, UploaderStore
 
 IDLE_S = 30.0
-RETRY_CAP_S = 60.0
-SLOW_CAP_S = 300.0
 PRUNE_EVERY = 50
 ROUND = 20
 FRESH = 8
@@ -29,8 +28,8 @@ FRESH = 8
 CPU_SHARE = 0.5
 """Of one CPU, for draining a backlog: well below what the watchdog grants the uploader (extension.watched)."""
 LONGEST_PAUSE_S = 2.0
-LEAST_WAIT_S = 1.0
-"""A service that asks for no wait at all (``Retry-After: 0``, a date in the past) is not asked without a pause."""
+ASIDE_POLL_S = 1.0
+"""While only tables that were put aside have rows queued, the outbox is looked at so often."""
 REFUSAL_QUIET_S = 3600.0
 """A table's refused rows are said once for each reason, and again after so long."""
 DAMAGED = "damaged in the store"
@@ -53,30 +52,16 @@ class Delivery:
 
 
 def wait_for_sink(state: tenacity.RetryCallState) -> float:
-    """Seconds until the next attempt: what the service asked for, else exponential with jitter.
-
-    Capped at 60 s for connections and server errors, at 5 min where a person has to act. A connection that was kept
-    and is gone at the next use is an ordinary thing: then the second attempt follows at once.
-    """
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, SinkError) and error.retry_after is not None:
-        return min(max(error.retry_after, LEAST_WAIT_S), SLOW_CAP_S)
-    if isinstance(error, SinkError) and stale(error, state.attempt_number):
-        return 0.0
-    slow = isinstance(error, SinkError) and error.reaction == "slow"
-    first, cap = (10.0, SLOW_CAP_S) if slow else (1.0, RETRY_CAP_S)
-    wait = tenacity.wait_exponential(multiplier=first, max=cap) + tenacity.wait_random(0, first / 2)
-    return min(wait(state), cap)
+    """Seconds until the next attempt, as :func:`extension.attempts.pause` says."""
+    return pause(state.outcome.exception() if state.outcome else None, state.attempt_number)
 
 
-def stale(error: SinkError, attempt: int) -> bool:
-    """Whether it may be only that the service has closed an idle connection meanwhile."""
-    return attempt == 1 and error.code == RESET
+class Aside(NamedTuple):
+    """A table that takes nothing for now, though its service is well: ``until`` (monotonic s), failures in a row."""
 
-
-def worth_retrying(error: BaseException) -> bool:
-    """Whether the same rows may be taken later."""
-    return isinstance(error, SinkError) and error.reaction in ("retry", "slow")
+    until: float
+    failures: int
+    error: SinkError
 
 
 class Lane:
@@ -125,6 +110,7 @@ class Lane:
         self._errors: dict[str, tuple[str, float]] = {}
         self._refused: dict[tuple[str, str], tuple[float, int]] = {}
         self._said: set[tuple[str, str]] = set()
+        self._aside: dict[str, Aside] = {}
         self._since_prune = 0
         self._fresh = 0 if name else FRESH  # rows of tables are in no order; those of files and hubs are
         self._cpu_share, self._cpu_clock, self._monotonic = cpu_share, cpu_clock, monotonic
@@ -132,7 +118,7 @@ class Lane:
         seed = zlib.crc32(account.account.encode() + _machine_id())
         self._phase = 0.0 if local else spread_s * (seed % 1000) / 1000
         self._retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(worth_retrying),
+            retry=tenacity.retry_if_exception(self._holds_all_up),
             wait=wait_for_sink,
             stop=tenacity.stop_when_event_set(self.stop),
             sleep=tenacity.sleep_using_event(self.stop),
@@ -158,11 +144,15 @@ class Lane:
         names = (self.name, *self._inherits())
         while not self.stop.is_set():
             begun, spent = self._monotonic(), self._cpu_clock()
-            queued = [batch for name in names for batch in self._store.pending(name, ROUND, self._fresh)]
+            aside = self._put_aside()
+            queued = [batch for name in names for batch in self._store.pending(name, ROUND, self._fresh, aside)]
+            if not queued and aside:
+                self.stop.wait(min(ASIDE_POLL_S, max(0.0, min(self._aside[t].until for t in aside) - begun)))
+                continue
             if not queued:
                 break
             for batch in queued:
-                if not self._deliver(batch):
+                if batch.table not in self._put_aside() and not self._deliver(batch):
                     return
             if len(queued) >= ROUND:
                 self._rest(self._cpu_clock() - spent, self._monotonic() - begun)
@@ -174,6 +164,18 @@ class Lane:
         if pause > 0:
             self.stop.wait(pause)
 
+    def _put_aside(self) -> frozenset[str]:
+        """The tables that are not tried now."""
+        if not self._aside:
+            return frozenset()
+        now = self._monotonic()
+        return frozenset(table for table, aside in self._aside.items() if aside.until > now)
+
+    def _holds_all_up(self, error: BaseException) -> bool:
+        """Whether nothing else is sent before this is over: the service fails, or the rows of the lane are in order."""
+        ordered = self._fresh == 0
+        return worth_retrying(error) and (ordered or (isinstance(error, SinkError) and error.connection))
+
     def _deliver(self, batch: Queued) -> bool:
         result = Delivery()
         try:
@@ -183,8 +185,11 @@ class Lane:
             result.drop(DAMAGED, batch.count, str(error))
         try:
             self._send(batch.table, rows, result)
-        except SinkError:
-            return False  # only a stop ends the attempts; the batch stays queued
+        except SinkError as error:
+            if self.stop.is_set() or self._holds_all_up(error):
+                return False  # only a stop ends the attempts; the batch stays queued
+            self._set_aside(batch.table, error)
+            return True
         self._store.acknowledge(batch.id, batch.table, result.delivered, result.dropped, self._clock())
         for reason, n in result.dropped.items():
             self._tell_refused(batch.table, reason, n, result.why[reason])
@@ -221,7 +226,7 @@ class Lane:
                     return
                 continue
             result.delivered += len(rows)
-            self._recovered()
+            self._recovered(table)
             return
 
     def _attempt(self, table: str, rows: Sequence[Row]) -> None:
@@ -240,8 +245,19 @@ class Lane:
             if self.level == "ok" and stale(error, state.attempt_number):
                 return
             self._note_error(str(state.args[0]), error)
-            level = "error" if error.reaction == "slow" else "warning"
-            self._say(level, f"{self.label}: {error.message}", f"{error.code} {error.cause}")
+            self._say_error(error)
+
+    def _set_aside(self, table: str, error: SinkError) -> None:
+        """Let the rows of one table wait, and those of the others go on."""
+        failures = self._aside[table].failures + 1 if table in self._aside else 1
+        self._aside[table] = Aside(self._monotonic() + pause(error, failures), failures, error)
+        self._failures += 1
+        self._note_error(table, error)
+        self._say_error(error, table)
+
+    def _say_error(self, error: SinkError, table: str = "") -> None:
+        level = "error" if error.reaction == "slow" else "warning"
+        self._say(level, f"{self.label}: {error.message}", f"{error.code} {error.cause} {table}")
 
     def _tell_refused(self, table: str, reason: str, rows: int, why: str) -> None:
         """One log line for a table's first rows that are refused for a reason; those after it are counted."""
@@ -264,7 +280,11 @@ class Lane:
         found = {"code": error.code, "message": error.message[:MAX_ERROR], "time": now}
         self._store.note(f"error:{table}", json.dumps(found))
 
-    def _recovered(self) -> None:
+    def _recovered(self, table: str) -> None:
+        self._aside.pop(table, None)
+        for other, aside in self._aside.items():
+            self._say_error(aside.error, other)
+            return
         if self.level != "ok":
             self._log("info", f"{self.label}: rows are accepted again after {self._failures} failed attempts")
         self._failures = 0

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -97,10 +97,13 @@ class UploaderStore:
         """Whether the file is still the one at its path: what is written into a removed one is seen by nobody."""
         return inode(self.path) == self._inode
 
-    def pending(self, moniker: str, limit: int = 20, fresh: int = 0) -> list[Queued]:
+    def pending(
+        self, moniker: str, limit: int = 20, fresh: int = 0, without: Collection[str] = ()
+    ) -> list[Queued]:
         """The oldest batches of an account that are not acknowledged yet; [] while there is no outbox.
 
         While there is a backlog, up to ``fresh`` of them are of those queued since it was met, oldest first as well.
+        Those of the tables ``without`` are left out.
         """
         with self._guarded():
             reader = self._outbox()
@@ -108,8 +111,8 @@ class UploaderStore:
                 return []
             acked = self._acked()
             first = self._passed.get(moniker, 0)
-            old = self._find(reader, moniker, first, limit, acked)
-            if old:
+            old = self._find(reader, moniker, first, limit, acked, without)
+            if old and not without:
                 self._passed[moniker] = old[0].id - 1
             if len(old) < limit:
                 self._horizon.pop(moniker, None)
@@ -117,21 +120,27 @@ class UploaderStore:
             if moniker not in self._horizon:
                 newest = reader.execute("SELECT max(id) FROM outbox").fetchone()[0]
                 self._horizon[moniker] = newest or 0
-            recent = self._find(reader, moniker, max(self._horizon[moniker], old[-1].id), fresh, acked)
-            if recent:
+            recent = self._find(reader, moniker, max(self._horizon[moniker], old[-1].id), fresh, acked, without)
+            if recent and not without:
                 self._horizon[moniker] = recent[0].id - 1
             return [*old[: limit - len(recent)], *recent]
 
     def _find(
-        self, reader: sqlite3.Connection, moniker: str, after: int, limit: int, acked: set[int]
+        self,
+        reader: sqlite3.Connection,
+        moniker: str,
+        after: int,
+        limit: int,
+        acked: set[int],
+        without: Collection[str],
     ) -> list[Queued]:
         found: list[Queued] = []
         if limit <= 0:
             return found
         whole = "SELECT id, t, moniker, tbl, n, body FROM outbox WHERE id=?"
-        ids = reader.execute("SELECT id FROM outbox WHERE id>? AND moniker=? ORDER BY id", (after, moniker))
-        for (batch,) in ids:
-            if batch in acked:
+        ids = reader.execute("SELECT id, tbl FROM outbox WHERE id>? AND moniker=? ORDER BY id", (after, moniker))
+        for batch, table in ids:
+            if batch in acked or table in without:
                 continue
             try:
                 row = reader.execute(whole, (batch,)).fetchone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from extension.pipeline.batches import Batch
 from extension.plan import Account
 from extension.rows.edm import Row
 from extension.sinks.base import SinkError
+from extension.store import ledger
 from extension.store.collector_db import CollectorStore
 from extension.store.uploader_db import UploaderStore
 
@@ -90,7 +92,7 @@ def test_an_idle_connection_that_was_closed_is_no_trouble(tmp_path: Path) -> Non
 
 
 def test_a_connection_that_stays_broken_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extension.lane.wait_for_sink", lambda _state: 0.0)
+    monkeypatch.setattr("extension.lane.pause", lambda _error, _attempt: 0.0)
     reset = _error("retry", "connection reset", connection=True)
     bench = Bench(tmp_path, lambda n, _rows: reset if n < 4 else None)
     assert [level for level, _ in bench.said] == ["warning", "info"]
@@ -98,7 +100,7 @@ def test_a_connection_that_stays_broken_is_said(tmp_path: Path, monkeypatch: pyt
 
 
 def test_faults_that_take_turns_are_said_once_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extension.lane.wait_for_sink", lambda _state: 0.0)
+    monkeypatch.setattr("extension.lane.pause", lambda _error, _attempt: 0.0)
     turns = [
         _error("retry", "ServerBusy"),
         _error("retry", "connection reset", "it broke"),
@@ -112,7 +114,7 @@ def test_faults_that_take_turns_are_said_once_each(tmp_path: Path, monkeypatch: 
 
 
 def test_each_outage_is_said_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extension.lane.wait_for_sink", lambda _state: 0.0)
+    monkeypatch.setattr("extension.lane.pause", lambda _error, _attempt: 0.0)
     bench = Bench(tmp_path, lambda n, _rows: _error("retry", "ServerBusy") if n % 2 else None, batches=3)
     assert [level for level, _ in bench.said] == ["warning", "info"] * 3
 
@@ -130,3 +132,96 @@ def test_rows_refused_alike_are_one_line_and_counted(tmp_path: Path) -> None:
     assert len(bench.said) == 2
     assert "(30 more since the last message)" in bench.said[1][1]
     assert "b7r0" in bench.said[1][1]
+
+
+class Service:
+    """Takes the rows of every table but those in ``closed``, whose answer it is; notes the order."""
+
+    def __init__(self, closed: dict[str, SinkError]) -> None:
+        self.closed = closed
+        self.seen: list[str] = []
+        self.opens_after = 10**9
+
+    def send(self, table: str, _rows: Sequence[Row]) -> None:
+        self.seen.append(table)
+        if self.seen.count(table) > self.opens_after:
+            self.closed.pop(table, None)
+        if table in self.closed:
+            raise self.closed[table]
+
+    def close(self) -> None:
+        pass
+
+
+def _lane_of(folder: Path, service: Service, said: list[str], tables: Sequence[str], name: str = "") -> Lane:
+    store = CollectorStore(str(folder), max_bytes=64 << 20)
+    with store.transaction():
+        rows = [Row("pk", f"r{i}", {"V": ("Int32", i)}) for i in range(len(tables))]
+        store.queue([Batch(name or "m", t, [row]) for t, row in zip(tables, rows, strict=True)], 1.0)
+    return Lane(
+        Account("m", "acct", "key", "c2VjcmV0", "https://acct", True),
+        UploaderStore(str(folder)),
+        spread_s=0.0,
+        publish=lambda: None,
+        progress=lambda: None,
+        log=lambda _level, text: said.append(text),
+        connect=lambda _account: service,
+        name=name,
+    )
+
+
+def test_a_table_in_deletion_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More rows of it are queued than a round has batches; all others arrive before it is tried again."""
+    waits = iter([0.4, 0.0, 0.0, 0.0])
+    monkeypatch.setattr("extension.lane.pause", lambda _error, _attempt: next(waits))
+    deleted = _error("slow", "TableBeingDeleted", retry_after=40.0)
+    service, said = Service({"Gone": deleted}), list[str]()
+    service.opens_after = 3
+    lane = _lane_of(tmp_path, service, said, ["A", *["Gone"] * 30, "B", "C"])
+    lane.drain()
+    assert service.seen[:4] == ["A", "Gone", "B", "C"]
+    assert service.seen[4:] == ["Gone"] * 32  # twice more in vain, then all
+    balances = ledger.read(str(tmp_path))
+    assert {t: (b.delivered, b.queued) for t, b in balances.items()} == {
+        "A": (1, 0), "B": (1, 0), "C": (1, 0), "Gone": (30, 0),
+    }  # fmt: skip
+    assert len(said) == 2
+    assert "TableBeingDeleted" in said[0]
+    assert "accepted again" in said[1]
+    assert (lane.level, lane.problem) == ("ok", "")
+
+
+def test_a_table_that_waits_is_shown_though_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("extension.lane.pause", lambda _error, _attempt: 60.0)
+    said: list[str] = []
+    service = Service({"Gone": _error("slow", "TableBeingDeleted")})
+    lane = _lane_of(tmp_path, service, said, ["Gone", "A"])
+    thread = threading.Thread(target=lane.drain, daemon=True)
+    thread.start()
+    for _ in range(1000):
+        if ledger.read(str(tmp_path))["A"].delivered:
+            break
+        thread.join(0.01)
+    assert (lane.level, "TableBeingDeleted" in lane.problem) == ("error", True)
+    assert len(said) == 1
+    lane.stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert ledger.read(str(tmp_path))["Gone"].queued == 1
+
+
+def test_a_failing_service_is_asked_once_whatever_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("extension.lane.pause", lambda _error, _attempt: 0.0)
+    busy = _error("retry", "ServerBusy", connection=True)
+    service = Service({"A": busy, "B": busy})
+    service.opens_after = 5
+    _lane_of(tmp_path, service, [], ["A", "B"]).drain()
+    assert service.seen == ["A"] * 6 + ["B"] * 6
+
+
+def test_a_lane_whose_rows_are_in_order_passes_nothing_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("extension.lane.pause", lambda _error, _attempt: 0.0)
+    service = Service({"A": _error("retry", "Conflict")})
+    service.opens_after = 3
+    _lane_of(tmp_path, service, [], ["A", "B"], "jsonblob m").drain()
+    assert service.seen == ["A"] * 4 + ["B"]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import tenacity
 
-from extension.lane import DAMAGED, Lane, wait_for_sink, worth_retrying
+from extension.attempts import worth_retrying
+from extension.lane import DAMAGED, Lane, wait_for_sink
 from extension.pipeline.engine import Batch
 from extension.plan import Account
 from extension.rows.edm import Row
@@ -68,7 +69,7 @@ class Bench:
 
 @pytest.fixture
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extension.lane.wait_for_sink", lambda _state: 0.0)
+    monkeypatch.setattr("extension.lane.pause", lambda _error, _attempt: 0.0)
 
 
 def _error(reaction: str, code: str = "ServerBusy", **more: object) -> SinkError:
