@@ -61,7 +61,7 @@ def _token(
         )
     lacks = sas.missing(token, operation, table)
     if lacks:
-        return "sas-permission", f"the SAS lacks {lacks}; make a new one with {_COMPLETE}"
+        return "sas-permission", f"the SAS lacks {lacks}; make a new one with {sas.complete(operation)}"
     if not credential.https and token.protocol.lower() == "https":
         return "sas-protocol", "the SAS is for https only (spr) and the endpoint is http; use https or another SAS"
     rejected = (
@@ -72,12 +72,11 @@ def _token(
         return "not-authorized", rejected + ". If it is right, the account's network rules refuse this address"
     if code in _OF_PERMISSIONS:
         where = f"the access policy {token.policy} of the SAS" if token.policy else "the SAS"
-        needs = sas.needed(operation)
-        return "sas-permission", f"{where} does not allow what this needs: {needs}; make a new one with {_COMPLETE}"
+        needs, cure = sas.needed(operation), sas.complete(operation)
+        return "sas-permission", f"{where} does not allow what this needs: {needs}; make a new one with {cure}"
     return _CODES.get(code) or ("wrong-signature", rejected)
 
 
-_COMPLETE = "sp=acluw, ss=t, srt=co"
 _OF_PERMISSIONS = frozenset({"AuthorizationPermissionMismatch", "AuthorizationResourceTypeMismatch"})
 # codes of the service that say more than dates and permissions do
 _CODES: dict[str, tuple[str, str]] = {

@@ -103,6 +103,12 @@ def needed(operation: Operation) -> str:
     return " and ".join(_NAMES[g] for g in groups) + (f" on {resource_name}s (srt={resource})" if resource else "")
 
 
+def complete(operation: Operation) -> str:
+    """The fields of an account SAS that is enough for ``operation`` and all that goes with it."""
+    read = "r" if operation in ("query", "blocks") else ""
+    return f"sp={read}acluw, ss={'bt' if operation in _OF_BLOBS else 't'}, srt=co"
+
+
 def missing(sas: Sas, operation: Operation, table: str) -> str:
     """What the token does not allow of ``operation`` on ``table``, as words ("permission add (a)"), or "" if it does.
 

@@ -128,6 +128,9 @@ def _readers(plan: Plan, args: argparse.Namespace) -> Callable[[str], Reader]:
         account = target.resolve(args, os.environ)
         return lambda _moniker: open_reader(account)
     accounts = {a.moniker: a for a in plan.accounts}
+    if (args.key_file or args.sas_file) and len(accounts) != 1:
+        raise AuditError(f"the document has {len(accounts)} accounts and the credential is of one: add --endpoint")
+    accounts = {moniker: target.with_secret(account, args) for moniker, account in accounts.items()}
 
     def of(moniker: str) -> Reader:
         account: Account | None = accounts.get(moniker)

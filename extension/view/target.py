@@ -59,10 +59,13 @@ def resolve_way(
 ) -> tuple[Account, str]:
     """The account to read, and the proxy that its document goes with ("" for none). Raises :class:`TargetError`."""
     account, proxy = (_of_endpoint(args, environment), "") if args.endpoint else _of_document(args, load_plan)
+    return with_secret(account, args), proxy
+
+
+def with_secret(account: Account, args: argparse.Namespace) -> Account:
+    """``account`` with the credential of --key-file or --sas-file, if one is given. Raises :class:`TargetError`."""
     given = _from_file(args)
-    if given is not None:
-        account = replace(account, kind=given[0], secret=given[1])
-    return account, proxy
+    return account if given is None else replace(account, kind=given[0], secret=given[1])
 
 
 def _of_document(

@@ -115,3 +115,22 @@ def test_an_expired_sas_spools_and_a_new_one_resumes_without_a_restart(
     assert log.count("expired on") <= 2  # the credential's end and the service's answer, once each
     assert log.count("expires on") == 1
     assert "sig=" not in log
+
+
+def test_a_credential_that_may_read_can_be_given(
+    tmp_path: Path, azurite: Azurite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """LAD's SAS (sp=acluw) fills the tables and cannot read them back."""
+    document_file = tmp_path / "xmlCfg.xml"
+    unreadable = azurite.sas_account(azurite.sas("acluw"))
+    document_file.write_text(document(unreadable, rate=1, period=5))
+    (tmp_path / "key").write_text(azurite.key)
+    asked = ["audit", "-c", str(document_file), "--state-dir", str(tmp_path / "state"), "--since", "1m"]
+    assert cli.main(asked) == 1
+    said = capsys.readouterr()
+    assert "read (r); make a new one with sp=racluw" in said.err
+    assert unreadable.secret not in said.err + said.out
+    cli.main([*asked, "--key-file", str(tmp_path / "key"), "--json"])
+    said = capsys.readouterr()
+    assert json.loads(said.out)["events"]
+    assert said.err == ""

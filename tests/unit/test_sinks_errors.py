@@ -277,3 +277,19 @@ def test_a_slow_request_is_not_called_throttling() -> None:
 def test_a_row_that_is_too_large_alone_is_not_said_to_be_halved() -> None:
     assert "halves" not in judge(status=413, rows=1).message
     assert "halves" in judge(status=413, rows=2).message
+
+
+@pytest.mark.parametrize(
+    ("operation", "words"),
+    [
+        ("query", "permission read (r); make a new one with sp=racluw, ss=t, srt=co"),
+        ("block", "service blob (ss=b); make a new one with sp=acluw, ss=bt, srt=co"),
+        ("blocks", "sp=racluw, ss=bt, srt=co"),
+        ("create", "sp=acluw, ss=t, srt=co"),
+    ],
+)
+def test_the_cure_is_enough_for_what_failed(operation: sas.Operation, words: str) -> None:
+    """LAD's own SAS (sp=acluw, ss=t) can neither be read back with nor write blobs."""
+    held = "ss=t&srt=co&sp=au&sig=x" if operation == "create" else "ss=t&srt=co&sp=acluw&sig=x"
+    error = judge(token(held), status=403, code="AuthorizationPermissionMismatch", operation=operation)
+    assert words in error.message
