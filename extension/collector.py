@@ -92,7 +92,7 @@ def main() -> int:
     balance = LedgerWatch(where.state_dir, time.time)
     told = float("-inf")
     while not channel.stopping:
-        channel.state(*health(collector, [*inputs.problems(), *balance.problems()]))
+        channel.state(*health(collector, [*store.problems(), *inputs.problems(), *balance.problems()]))
         opened.attend()
         inputs.attend()
         if collector.take_upload():

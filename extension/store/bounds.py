@@ -110,6 +110,17 @@ class Bounds:
                 self._complained = str(error)
                 self._report(f"cannot keep a reserve of 1 MiB in {self._reserve}: {error}")
 
+    def problem(self) -> str:
+        """What status shows of the room for the store, "" while there is enough; the same words while it lasts."""
+        if self._trouble == "refusing":
+            return f"the store is full: what is sampled now cannot be kept; {self._cure()}"
+        if self._low:
+            return (
+                f"free space is below the floor on the disk of {os.path.dirname(self._reserve)}: the store does not "
+                "grow, new rows take the place of the oldest ones; free some space"
+            )
+        return ""
+
     # -- when there is no room
 
     def make_room(self, change: Callable[[], None], error: sqlite3.Error) -> bool:

@@ -392,6 +392,11 @@ class CollectorStore:
         """The used part of what the file may grow to, from 0 to 1."""
         return self._bounds.used_bytes() / self._max_bytes
 
+    def problems(self) -> list[str]:
+        """What is wrong with the room for the store, for status."""
+        found = self._bounds.problem()
+        return [found] if found else []
+
     def outbox_rows(self) -> int:
         """Rows in the outbox, acknowledged ones that are not yet deleted included."""
         return int(self.db.execute("SELECT coalesce(sum(n),0) FROM outbox").fetchone()[0])

@@ -179,7 +179,7 @@ class UploaderStore:
             self._reader = open_reader(self._outbox_path)
             if self._reader is None:
                 return None
-            self._outbox_inode = inode(self._outbox_path)
+            self._outbox_inode = os.stat(self._outbox_path).st_ino
         row = self._reader.execute("SELECT value FROM meta WHERE key='generation'").fetchone()
         if row is None:
             return None

@@ -15,11 +15,14 @@ from typing import Any
 
 from extension import descriptor, expiry, locks, paths
 from extension.store import ledger
+from extension.store.bounds import free_bytes
 from extension.store.database import StoreError, open_reader
 
 STALE_HEALTH_S = 180.0
 OLD_QUEUE_S = 300.0
 _NO_HEALTH = "the daemon runs and has not reported yet"
+LEAST_FREE = 256 << 10
+"""Bytes of free disk below which nothing can be relied on to be written."""
 
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -65,6 +68,9 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
     refused = _refused_settings(folder)
     if refused:
         problem("settings-refused", refused)
+    if _free(folder) < LEAST_FREE:
+        # Said here as well: on a full disk the daemon cannot even write its report.
+        problem("disk-full", f"hardly anything is free on the disk of {folder}: samples may be lost; free some space")
     report, notes = _reports(folder)
     for event, why in report.get("refused", {}).items():
         problem("query-refused", f"{event}: {why}")
@@ -99,6 +105,13 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
         "events": events,
         "problems": problems,
     }
+
+
+def _free(folder: str) -> int:
+    try:
+        return free_bytes(folder)
+    except OSError:
+        return LEAST_FREE  # there is no such folder, which is a problem of its own
 
 
 def _installed(folder: str) -> dict[str, str]:
