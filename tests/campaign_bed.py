@@ -171,6 +171,8 @@ class Campaign:
             pid = self._stopped.pop(name, 0)
             if pid and proc.is_module(pid, f"extension.{name}"):
                 os.kill(pid, signal.SIGCONT)
+        # As disable does: else what a watchdog that was just killed has left behind starts another one after the stop.
+        (self.bed.home / "daemon.json").unlink(missing_ok=True)
         if self.bed.pid("watchdog"):
             self.bed.stop(30)
         self.configure()

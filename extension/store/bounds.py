@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 
 from extension.store.database import is_full, reuse_log, transaction
 
@@ -26,6 +27,10 @@ GIVE_BACK_PAGES = 4096
 """Free pages beyond ``SPARE_BYTES`` that are given back to the file system at a time."""
 
 
+def _nothing() -> int:
+    return 0
+
+
 def free_bytes(folder: str) -> int:
     """Bytes that are free for this process on the disk of ``folder``."""
     stat = os.statvfs(folder)
@@ -35,8 +40,9 @@ def free_bytes(folder: str) -> int:
 class Bounds:
     """Keeps ``db`` in ``folder`` below ``max_bytes`` and off the last ``min_free_bytes`` of its disk.
 
-    ``drop_oldest(batches, reason)`` gives up rows within the open transaction and returns how many; ``free()`` gives
-    the bytes that are free; ``report(message)`` is told of each state change.
+    ``drop_oldest(batches, reason)`` gives up rows within the open transaction and returns how many,
+    ``thin_samples()`` the oldest samples of open windows (which are no rows: 0); ``free()`` gives the bytes that are
+    free; ``report(message)`` is told of each state change.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class Bounds:
         min_free_bytes: int,
         report: Callable[[str], None],
         drop_oldest: Callable[[int, str], int],
+        thin_samples: Callable[[], int],
         free: Callable[[], int],
     ) -> None:
         self._db = db
@@ -57,6 +64,7 @@ class Bounds:
         self._min_free = min_free_bytes
         self._report = report
         self._drop_oldest = drop_oldest
+        self._thin_samples = thin_samples
         self._free = free
         self._low = False
         self._trouble = ""
@@ -112,6 +120,8 @@ class Bounds:
 
     def problem(self) -> str:
         """What status shows of the room for the store, "" while there is enough; the same words while it lasts."""
+        if self._trouble == "thinning":
+            return f"the store is full: the oldest samples of open windows are given up for new ones; {self._cure()}"
         if self._trouble == "refusing":
             return f"the store is full: what is sampled now cannot be kept; {self._cure()}"
         if self._low:
@@ -129,14 +139,23 @@ class Bounds:
         False if it cannot be done; then nothing has changed.
         """
         self._lately = True
-        lost = self._attempt(change) if self._gain_room() else None
+        lost = self._attempt(change, _nothing) if self._gain_room() else None
         reason = "disk free-space floor" if self._low else "store full"
-        for batches in STEPS if lost is None else ():
-            lost = self._attempt(change, batches, reason)
+        ways: list[Callable[[], int]] = [partial(self._drop_oldest, batches, reason) for batches in STEPS]
+        thinned = False
+        for way in (*ways, self._thin_samples) if lost is None else ():
+            lost = self._attempt(change, way)
             if lost is not None:
+                thinned = way is self._thin_samples
                 break
         self._lost += lost or 0
-        if lost is None and self._trouble != "refusing":
+        if thinned and self._trouble != "thinning":
+            self._trouble = "thinning"
+            self._report(
+                f"the store is full ({error}): the oldest samples of open windows are given up for new ones, and "
+                f"their rows are made of fewer; {self._cure()}"
+            )
+        elif lost is None and self._trouble != "refusing":
             self._trouble = "refusing"
             self._report(f"the store is full ({error}): what is sampled now cannot be kept; {self._cure()}")
         elif lost and not self._trouble:
@@ -157,13 +176,11 @@ class Bounds:
         reuse_log(self._db)
         return True
 
-    def _attempt(self, change: Callable[[], None], batches: int = 0, reason: str = "") -> int | None:
+    def _attempt(self, change: Callable[[], None], give_up: Callable[[], int]) -> int | None:
         """Rows given up for ``change``, or None if it does not fit even so."""
-        lost = 0
         try:
             with transaction(self._db):
-                if batches:
-                    lost = self._drop_oldest(batches, reason)
+                lost = give_up()
                 change()
         except sqlite3.OperationalError as again:
             if not is_full(again):

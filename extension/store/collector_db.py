@@ -50,6 +50,7 @@ CREATE TABLE IF NOT EXISTS produced(tbl TEXT PRIMARY KEY, n INTEGER NOT NULL) WI
 CREATE TABLE IF NOT EXISTS dropped(tbl TEXT, reason TEXT, n INTEGER NOT NULL, PRIMARY KEY(tbl, reason)) WITHOUT ROWID;
 """
 _SCHEMA += gaps.SCHEMA
+KEPT_SAMPLES_S = 180
 KEPT_GIVEN_UP = 5000
 """Batches that were dropped so long ago that none of them can be on its way any more need not be remembered."""
 
@@ -99,6 +100,7 @@ class CollectorStore:
             min_free_bytes=min_free_bytes,
             report=report,
             drop_oldest=self._give_up,
+            thin_samples=self._thin_samples,
             free=free_bytes or partial(disk_free, folder),
         )
         self._inode = inode(self.path)
@@ -314,6 +316,14 @@ class CollectorStore:
             self._put_settled()
             self.db.execute("DELETE FROM given_up WHERE batch <= ?", (found[-1][0] - KEPT_GIVEN_UP,))
         return rows
+
+    def _thin_samples(self) -> int:
+        """In the open transaction, forget the oldest quarter of the samples, but none of the newest minutes."""
+        oldest, newest = self.db.execute("SELECT min(t), max(t) FROM samples").fetchone()
+        if oldest is not None:
+            before = min(oldest + (newest - oldest) // 4, newest - KEPT_SAMPLES_S * SECOND_US)
+            self.db.execute("DELETE FROM samples WHERE t <= ?", (before,))
+        return 0
 
     def _take_back(self, acked: set[int]) -> None:
         """What was dropped here and delivered all the same is not counted as dropped."""

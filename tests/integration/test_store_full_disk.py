@@ -128,3 +128,29 @@ def test_the_uploader_goes_on_while_nothing_can_be_written(disk: Path) -> None:
     (disk / "ballast").unlink()
     uploads.prune()
     assert _balance(disk).delivered == 400
+
+
+def test_the_newest_samples_win_where_nothing_else_can_go(disk: Path) -> None:
+    """An hour of samples for the hourly windows, nothing queued, and the disk full for good."""
+    ticks = Ticks(disk)
+
+    def tick() -> bool:
+        ticks.number += 1
+        record = Record({f"C{i}": ("String", os.urandom(40).hex()) for i in range(20)})
+        return ticks.store.commit(lambda: ticks.store.add_sample("s", ticks.number * 1_000_000, [record]))
+
+    for _ in range(20):
+        assert tick()
+    fill(disk)
+    kept = [tick() for _ in range(3000)]
+    assert all(kept), kept.count(False)
+    times = [at // 1_000_000 for at, _ in ticks.store.samples("s", 0, 10**12)]
+    assert times[-1] == ticks.number
+    assert set(range(ticks.number - 179, ticks.number + 1)) <= set(times)
+    assert len([text for text in ticks.said if "made of fewer" in text]) == 1
+    assert "oldest samples of open windows" in ticks.store.problems()[0]
+    (disk / "ballast").unlink()
+    for _ in range(3):
+        assert tick()
+        ticks.store.enforce_bounds()
+    assert ticks.store.problems() == []
