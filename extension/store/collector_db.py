@@ -50,7 +50,8 @@ CREATE TABLE IF NOT EXISTS produced(tbl TEXT PRIMARY KEY, n INTEGER NOT NULL) WI
 CREATE TABLE IF NOT EXISTS dropped(tbl TEXT, reason TEXT, n INTEGER NOT NULL, PRIMARY KEY(tbl, reason)) WITHOUT ROWID;
 """
 _SCHEMA += gaps.SCHEMA
-KEPT_SAMPLES_S = 180
+KEPT_SAMPLES_S = 90
+"""Samples of the newest minute and a half are not given up: windows of a minute need them."""
 KEPT_GIVEN_UP = 5000
 """Batches that were dropped so long ago that none of them can be on its way any more need not be remembered."""
 

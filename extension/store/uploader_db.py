@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS dropped(tbl TEXT, reason TEXT, n INTEGER NOT NULL, PR
 CREATE TABLE IF NOT EXISTS memos(key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 KEPT_MEMOS = 500
+LOG_PAGES = 64
 MAX_UNWRITTEN = 20_000
 """Acknowledgements that wait in memory for room on the disk; after a kill their rows are sent once more."""
 
@@ -91,6 +92,8 @@ class UploaderStore:
             set_aside(self.path)
             self.db = open_writer(self.path, _SCHEMA)  # acknowledgements are re-made: re-sent rows replace themselves
         self._inode = inode(self.path)
+        # A long log would be room taken from the collector, on a full disk all of it.
+        self.db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}").fetchone()
         carry.into_uploader(self.db, self._outbox_path)
 
     def in_place(self) -> bool:

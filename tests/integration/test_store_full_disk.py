@@ -146,7 +146,7 @@ def test_the_newest_samples_win_where_nothing_else_can_go(disk: Path) -> None:
     assert all(kept), kept.count(False)
     times = [at // 1_000_000 for at, _ in ticks.store.samples("s", 0, 10**12)]
     assert times[-1] == ticks.number
-    assert set(range(ticks.number - 179, ticks.number + 1)) <= set(times)
+    assert set(range(ticks.number - 89, ticks.number + 1)) <= set(times)
     assert len([text for text in ticks.said if "made of fewer" in text]) == 1
     assert "oldest samples of open windows" in ticks.store.problems()[0]
     (disk / "ballast").unlink()

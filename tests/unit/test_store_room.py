@@ -10,6 +10,7 @@ import pytest
 from extension.pipeline.batches import Batch
 from extension.rows.edm import Row
 from extension.store.collector_db import CollectorStore
+from extension.store.uploader_db import UploaderStore
 from extension.view import status
 
 
@@ -63,3 +64,14 @@ def test_status_tells_of_a_full_disk_by_itself(
     _store(tmp_path, [1 << 30]).close()
     monkeypatch.setattr("extension.view.status.free_bytes", lambda _folder: free)
     assert ("disk-full" in [p["code"] for p in status.gather(str(tmp_path))["problems"]]) == told
+
+
+def test_the_uploaders_log_stays_short(tmp_path: Path) -> None:
+    """It is on the same disk, and the reserve of a full one is there for the collector."""
+    store = _store(tmp_path, [1 << 30])
+    uploads = UploaderStore(str(tmp_path))
+    for number in range(600):
+        uploads.acknowledge(number, f"T{number % 7}", 1, {}, float(number))
+    assert (tmp_path / "uploader.db-wal").stat().st_size < 512 << 10
+    store.close()
+    uploads.close()
