@@ -87,7 +87,8 @@ class Uploader:
             lane.wake.set()
         begun = time.monotonic()
         for lane, thread in zip(self.lanes, self._threads, strict=True):
-            patience = MESSAGE_PATIENCE_S if lane.name in self._messages else STOP_PATIENCE_S
+            patient = lane.name in self._messages or self._channel.orphaned  # a fork follows: best without threads
+            patience = MESSAGE_PATIENCE_S if patient else STOP_PATIENCE_S
             thread.join(max(0.0, begun + patience - time.monotonic()))
         return self._channel.stopping
 
