@@ -298,7 +298,7 @@ class UploaderStore:
                 return set()
             acked = self._acked()
             found = [m for (m,) in reader.execute("SELECT DISTINCT moniker FROM outbox").fetchall()]
-            return {moniker for moniker in found if self._find(reader, moniker, 0, 1, acked)}
+            return {moniker for moniker in found if self._find(reader, moniker, 0, 1, acked, ())}
 
     def close(self) -> None:
         """Write what waits if there is room, and close both files."""
