@@ -1,7 +1,8 @@
 """A server that takes uploads and looks at nothing but lengths: what is left is the client's own cost.
 
 Started by ``bench/upload.py`` as a process of its own: ``python bench/draining_sink.py ROWS`` prints its port, then
-answers every POST to ``$batch`` as a table service that took ROWS rows, and every other request with 204.
+answers every POST to ``$batch`` as a table service that took ROWS rows (0: as many as it has), and every other request
+with 204.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Handler(socketserver.StreamRequestHandler):
     """One connection, kept alive."""
 
     disable_nagle_algorithm = True
+    rows = 0
     taken: bytes = b""
 
     def handle(self) -> None:
@@ -46,12 +48,15 @@ class Handler(socketserver.StreamRequestHandler):
                 name, _, value = line.partition(b":")
                 if name.lower() == b"content-length":
                     length = int(value)
+            parts = 0
             while length > 0:
-                data = self.rfile.read(min(length, 1 << 18))
+                data = self.rfile.read(min(length, 1 << 18) if self.rows else length)
                 if not data:
                     return
                 length -= len(data)
-            self.wfile.write(self.taken if b"$batch" in first else b"HTTP/1.1 204 No Content\r\n\r\n")
+                parts += 0 if self.rows else data.count(b"\r\nPUT ")
+            taken = self.taken if self.rows else answer(parts)
+            self.wfile.write(taken if b"$batch" in first else b"HTTP/1.1 204 No Content\r\n\r\n")
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -62,7 +67,8 @@ class Server(socketserver.ThreadingTCPServer):
 
 def main() -> int:
     """Serve until killed."""
-    Handler.taken = answer(int(sys.argv[1]))
+    Handler.rows = int(sys.argv[1])
+    Handler.taken = answer(Handler.rows)
     with Server(("127.0.0.1", 0), Handler) as server:
         print(server.server_address[1], flush=True)
         server.serve_forever()
