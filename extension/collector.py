@@ -5,9 +5,10 @@ Everything of one tick is one transaction in ``collector.db``. Reads nothing but
 
 from __future__ import annotations
 
+import gc
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from extension import component
 from extension.collecting import IDLE_S, Collector
@@ -63,13 +64,18 @@ def _boottime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def main() -> int:
-    """Run until SIGTERM or until the watchdog is gone; 0 then, 53 for a bad configuration, 1 for a bad store."""
+def main(clock: Callable[[], float] = time.time) -> int:
+    """Run until SIGTERM or until the watchdog is gone; 0 then, 53 for a bad configuration, 1 for a bad store.
+
+    ``clock`` gives Unix s and may be set forward and back at any time.
+    """
     begun = component.start("extension.collector")
     if isinstance(begun, int):
         return begun
     where, plan, channel = begun
-    channel.send("hello", deadline=watch_deadline(plan))
+    deadline = watch_deadline(plan)
+    idle = min(IDLE_S, deadline / 3)  # a clock that was set back is waited for, and that is no hang
+    channel.send("hello", deadline=deadline)
     try:
         opened = open_source(plan, channel.log)
     except QueryError as error:
@@ -81,32 +87,35 @@ def main() -> int:
             max_bytes=plan.options.store_max_mib << 20,
             min_free_bytes=plan.options.store_min_free_mib << 20,
             report=lambda message: channel.log("error", message),
+            clock=clock,
         )
     except StoreError as error:
         channel.state("error", str(error))
         return 1
-    collector = Collector(plan, opened.backend, store, time.time, channel.log, os.uname().nodename, boottime=_boottime)
+    collector = Collector(plan, opened.backend, store, clock, channel.log, os.uname().nodename, boottime=_boottime)
     collector.start()
     inputs = open_feed(plan, where.state_dir, collector.ingest, collector.refuse, store.fill, channel)
     channel.send("wake")
-    balance = LedgerWatch(where.state_dir, time.time)
+    balance = LedgerWatch(store.balances, clock)
     told = float("-inf")
+    gc.collect()
+    gc.freeze()  # what is there now stays: later collections need not look at it
     while not channel.stopping:
         channel.state(*health(collector, [*store.problems(), *inputs.problems(), *balance.problems()]))
         opened.attend()
         inputs.attend()
-        if collector.take_upload():
+        if collector.take_upload():  # of the inputs
             channel.send("wake")
-        if time.monotonic() - told >= PROGRESS_S:
+        if time.monotonic() - told >= min(PROGRESS_S, idle):
             told = time.monotonic()
             channel.progress("idle")
-        wanted = min(opened.attention_in(), inputs.attention_in(), IDLE_S)
-        channel.wait(time.monotonic() + min(max(collector.next_due() - time.time(), 0), wanted))
+        wanted = min(opened.attention_in(), inputs.attention_in(), idle)
+        channel.wait(time.monotonic() + min(max(collector.next_due() - clock(), 0), wanted))
         if channel.stopping:
             break
-        if time.time() >= collector.next_due():
+        if clock() >= collector.next_due():
             collector.tick()
-            channel.progress("sample")
+            channel.progress("sample", wake=collector.take_upload())
             told = time.monotonic()
         if not os.path.isdir(where.home):
             break

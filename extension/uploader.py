@@ -6,8 +6,10 @@ its rows are in the table or are refused for good; every attempt replaces the sa
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+from collections.abc import Callable
 
 from extension import component
 from extension.channel import Channel
@@ -30,7 +32,9 @@ ORPHAN_PATIENCE_S = 2.0
 class Uploader:
     """All lanes of a plan and the reports on them."""
 
-    def __init__(self, plan: Plan, store: UploaderStore, channel: Channel) -> None:
+    def __init__(
+        self, plan: Plan, store: UploaderStore, channel: Channel, clock: Callable[[], float] = time.time
+    ) -> None:
         self._channel, self._store = channel, store
         self._messages = {name for name, _ in places.event_hub_lanes(plan)}
         self._lock = threading.Lock()
@@ -41,7 +45,7 @@ class Uploader:
                 f"{store.path} was unusable ({store.replaced}); it is kept as {store.path}.corrupt and a new one was "
                 "started: nothing is lost, some rows are sent once more",
             )
-        self._expiry = Announcer(plan, store, time.time, channel.log)
+        self._expiry = Announcer(plan, store, clock, channel.log)
         self.lanes = lanes(
             plan,
             store,
@@ -49,6 +53,7 @@ class Uploader:
             publish=self.publish,
             progress=lambda: channel.progress("batch"),
             log=channel.log,
+            clock=clock,
             cpu_share=CPU_SHARE,
         )
         self._threads = [threading.Thread(target=lane.run, daemon=True) for lane in self.lanes]
@@ -73,7 +78,12 @@ class Uploader:
         for thread in self._threads:
             thread.start()
         self._channel.progress("idle")
+        frozen = False
         while not self._channel.stopping and self._store.in_place():
+            if not frozen and any(lane.progressed for lane in self.lanes):
+                frozen = True  # the modules of the SDK are loaded: later collections need not look at them
+                gc.collect()
+                gc.freeze()
             if self._expiry.look():
                 self.publish()
             if self._channel.wait(time.monotonic() + IDLE_S):
@@ -98,15 +108,18 @@ class Uploader:
         return all(t.is_alive() for t in self._threads) and all(b is None or now - b < BUSY_LIMIT_S for b in busy)
 
 
-def main() -> int:
-    """Run until SIGTERM or until the watchdog is gone; 0 then, 53 for a bad configuration, 1 for a bad store."""
+def main(clock: Callable[[], float] = time.time) -> int:
+    """Run until SIGTERM or until the watchdog is gone; 0 then, 53 for a bad configuration, 1 for a bad store.
+
+    ``clock`` gives Unix s and may be set forward and back at any time.
+    """
     begun = component.start("extension.uploader")
     if isinstance(begun, int):
         return begun
     where, plan, channel = begun
     channel.send("hello", deadline=max(plan.options.hang_s, 3 * IDLE_S))
     try:
-        uploader = Uploader(plan, UploaderStore(where.state_dir), channel)
+        uploader = Uploader(plan, UploaderStore(where.state_dir), channel, clock)
     except StoreError as error:
         channel.state("error", str(error))
         return 1

@@ -6,6 +6,7 @@ import contextlib
 import heapq
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -25,6 +26,7 @@ from extension.store import ledger
 from tests.campaign_plan import COMPONENTS, Fault
 from tests.campaign_proxy import CampaignProxy
 from tests.daemon_bed import COUNTERS, PARTITION_KEY, Daemon, document, until
+from tests.shifted_code import Clock, install
 
 RATE, PERIOD = 1, 10
 HANG_S = 6.0
@@ -67,20 +69,22 @@ def fill(folder: Path) -> None:
 
 @dataclass
 class Campaign:
-    """``bed`` writes to ``account`` through ``proxy``; ``say`` is told what is done."""
+    """``bed`` writes to ``account`` through ``proxy``, by ``clock``; ``say`` is told what is done."""
 
     bed: Daemon
+    clock: Clock
     proxy: CampaignProxy
     account: Account
     table: str
     say: Said = print
     done: Counter[str] = field(default_factory=Counter)
     alive: Counter[int] = field(default_factory=Counter)
-    """Unix second -> how often the collector was seen running."""
+    """Second of the clock -> how often the collector was seen running."""
     last_words: str = ""
     """Logs of the daemon, kept for a report."""
     _stopped: dict[str, int] = field(default_factory=dict)
     _edition: int = 0
+    _versions: int = 0
 
     @property
     def raw_table(self) -> str:
@@ -103,10 +107,11 @@ class Campaign:
 
     def run(self, faults: list[Fault]) -> tuple[int, int]:
         """Go through the timeline, then end every fault; the metric windows [first, last) that must be there."""
+        self._install()
         self.configure()
         self.bed.start()
         self.bed.wait_healthy()
-        begin = time.time()
+        begin = self.clock.now()
         zero = time.monotonic()
         agenda = [(fault.at, number, fault, True) for number, fault in enumerate(faults)]
         heapq.heapify(agenda)
@@ -116,19 +121,21 @@ class Campaign:
             if not begins:
                 self._end(fault)
                 continue
-            self.say(f"{time.monotonic() - zero:7.2f} {fault.kind} {fault.what} {fault.lasts:.1f}s x{fault.count}")
+            how = f"{fault.shift:+.1f}s" if fault.kind == "clock" else f"{fault.lasts:.1f}s x{fault.count}"
+            self.say(f"{time.monotonic() - zero:7.2f} {fault.kind} {fault.what} {how}")
             self.done[fault.kind] += 1
             self._begin(fault)
             if fault.lasts:
                 heapq.heappush(agenda, (max(at + fault.lasts, time.monotonic() - zero), number, fault, False))
         self.proxy.mend()
+        self.clock.set(0.0)  # the table service and the audit go by the real one
         self._look_until(time.monotonic() + 1)
         return int(begin) // PERIOD * PERIOD + PERIOD, self._settle()
 
     def _look_until(self, moment: float) -> None:
         while time.monotonic() < moment:
             if self.bed.pid("collector"):
-                self.alive[int(time.time())] += 1
+                self.alive[int(self.clock.now())] += 1
             if self.bed.process is not None:
                 self.bed.process.poll()
             time.sleep(min(0.2, max(0.0, moment - time.monotonic())))
@@ -147,6 +154,8 @@ class Campaign:
             self.proxy.vanish()
         elif fault.kind == "disk":
             fill(self.bed.state)
+        elif fault.kind == "clock":
+            self.clock.set(fault.shift)
         elif fault.kind == "reload":
             self.configure()
             pid = self.bed.pid("watchdog")
@@ -166,7 +175,8 @@ class Campaign:
             (self.bed.state / "ballast").unlink(missing_ok=True)
 
     def _upgrade(self) -> None:
-        """Stop everything, then start it on another document with the same state, as an agent's update does."""
+        """Stop everything, then start another copy of the program on another document with the same state, as an
+        agent's update does."""
         for name in COMPONENTS:
             pid = self._stopped.pop(name, 0)
             if pid and proc.is_module(pid, f"extension.{name}"):
@@ -175,15 +185,23 @@ class Campaign:
         (self.bed.home / "daemon.json").unlink(missing_ok=True)
         if self.bed.pid("watchdog"):
             self.bed.stop(30)
+        self._install()
         self.configure()
         self.bed.start()
+
+    def _install(self) -> None:
+        """A copy of the program of its own for each version; the one before is gone."""
+        before, self._versions = self.bed.code, self._versions + 1
+        self.bed.code = install(self.bed.folder / f"version{self._versions}", self.clock)
+        if before is not None:
+            shutil.rmtree(before)
 
     def _settle(self) -> int:
         """Wait until all is healthy, closed and delivered, then stop; the end (Unix s) of the last window."""
         describe = self.bed.describe
         until(lambda: self.bed.pid("watchdog"), PATIENCE_S, describe)
         self.bed.wait_healthy(PATIENCE_S)
-        last = int(time.time()) // PERIOD * PERIOD
+        last = int(self.clock.now()) // PERIOD * PERIOD
         until(lambda: min(self._closed(), default=0) >= last, PATIENCE_S, describe)
         self.bed.stop(30)
         self.bed.start()  # a lane that waits for its next attempt begins anew

@@ -18,6 +18,7 @@ from tests.azurite_bed import Azurite
 from tests.campaign_bed import HANG_S, Campaign, NoDiskError, Said, small_disk
 from tests.campaign_proxy import CampaignProxy
 from tests.daemon_bed import daemon
+from tests.shifted_code import Clock
 
 FAULTS_PER_MINUTE = 42
 
@@ -37,7 +38,7 @@ def campaign(
         proxy = CampaignProxy(azurite.table_endpoint)
         stack.callback(proxy.vanish)
         bed = stack.enter_context(daemon(folder))
-        made = Campaign(bed, proxy, azurite.key_account(), f"Campaign{seed}", say)
+        made = Campaign(bed, Clock(folder / "clock"), proxy, azurite.key_account(), f"Campaign{seed}", say)
         first, last = made.run(timeline)
         wrong = made.check(first, last)
         say(f"{sum(made.done.values())} faults: {dict(made.done)}; {proxy.broken} answers broken")

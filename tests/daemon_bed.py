@@ -66,10 +66,12 @@ def document(account: Account, *, rate: int, period: int, raw: bool = False) -> 
 
 @dataclass
 class Daemon:
-    """A daemon in ``folder``; ``options`` go to options.json."""
+    """A daemon in ``folder``; ``options`` go to options.json. ``code``: a copy of the program to run instead of this
+    one (:mod:`tests.shifted_code`)."""
 
     folder: Path
     mode: str = "daemon"
+    code: Path | None = None
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -109,6 +111,8 @@ class Daemon:
     def start(self) -> None:
         """Start the watchdog in a session of its own."""
         argv = spawn.module_argv("extension.watchdog", str(self.home / "daemon.json"))
+        if self.code is not None:
+            argv[argv.index("-S") + 1] = str(self.code / "extension" / "launch.py")
         with open(self.folder / "stderr", "ab") as errors:
             self.process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True

@@ -31,7 +31,7 @@ def test_a_seed_gives_one_timeline_with_every_kind_of_fault() -> None:
     assert drawn == campaign_plan.draw(7, FAULTS, SECONDS, disk=True, hang_s=6)
     assert drawn != campaign_plan.draw(8, FAULTS, SECONDS, disk=True, hang_s=6)
     kinds = {fault.kind for fault in drawn}
-    assert kinds == {"kill", "stop", "answer", "outage", "disk", "reload", "upgrade"}
+    assert kinds == {"kill", "stop", "answer", "outage", "disk", "clock", "reload", "upgrade"}
     assert {f.what for f in drawn if f.kind == "answer"} == set(BREAKS)
     assert {f.what for f in drawn if f.kind == "kill"} == set(campaign_plan.COMPONENTS)
     assert "disk" not in {f.kind for f in campaign_plan.draw(7, 500, SECONDS, disk=False, hang_s=6)}
