@@ -2,7 +2,8 @@
 
 Up: ``{"ev": "hello", "deadline": s}``, ``{"ev": "progress", "kind": "sample" | "batch" | "idle"}``,
 ``{"ev": "state", "level": "ok" | "warning" | "error", "message": …}``, ``{"ev": "log", "level": …, "message": …}``,
-``{"ev": "wake"}`` (rows were queued: wake the uploader). Down: ``wake``. End of file down: the watchdog is gone.
+``{"ev": "wake"}`` (rows were queued: wake the uploader; also as ``"wake": true`` of a progress).
+Down: ``wake``. End of file down: the watchdog is gone.
 """
 
 from __future__ import annotations
@@ -55,9 +56,10 @@ class Channel:
         except OSError:
             self.lost += 1
 
-    def progress(self, kind: str) -> None:
-        """Something was achieved: ``sample``, ``batch``, or ``idle`` (alive, nothing due)."""
-        self.send("progress", kind=kind)
+    def progress(self, kind: str, *, wake: bool = False) -> None:
+        """Something was achieved: ``sample``, ``batch``, or ``idle`` (alive, nothing due). ``wake``: and rows were
+        queued (two messages would wake the watchdog twice)."""
+        self.send("progress", kind=kind, **({"wake": True} if wake else {}))
 
     def state(self, level: str, message: str) -> None:
         """The component's health; sent when it changes."""

@@ -256,6 +256,7 @@ class Collector:
             self._engine.rewind(mark)
             tally.clear()
             work(tally)
+            self._pipelines.finish(self.clock(), tally)
             if tally.queued:
                 self.store.put("row_index", str(self._engine.resume_row_index(0)))
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from extension.pipeline import windows
+from extension.pipeline import places, windows
+from extension.pipeline.batches import Joiner
 from extension.pipeline.engine import Engine
 from extension.pipeline.outputs import Dated, Output
 from extension.pipeline.windows import Consumer
@@ -38,6 +39,7 @@ class Tally:
     said: list[tuple[str, str]] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     late: dict[str, int] = field(default_factory=dict)
+    joiner: Joiner = field(default_factory=Joiner)
 
     def skip(self, reason: str, n: int = 1) -> None:
         """Count something that never became a row."""
@@ -47,6 +49,7 @@ class Tally:
         """Begin again."""
         self.queued = 0
         self.said.clear()
+        self.joiner.rest()
         for counts in (self.closed, self.written, self.skipped, self.dropped, self.late):
             counts.clear()
 
@@ -108,10 +111,16 @@ class Pipelines:
         """Store what a run made; ``event`` is the in-memory table of its local records."""
         if output.local:
             self._insert(event, output.local, now, tally)
-        tally.queued += self._store.queue(output.batches, now)
+        for batch in output.batches:
+            ready = tally.joiner.add(batch) if places.takes_rows(batch.moniker) else [batch]
+            tally.queued += self._store.queue(ready, now)
         for (table, reason), n in output.dropped.items():
             self._store.refuse(table, reason, n)
             tally.dropped[f"{table}: {reason}"] = tally.dropped.get(f"{table}: {reason}", 0) + n
+
+    def finish(self, now: float, tally: Tally) -> None:
+        """Queue what might still have grown: the transaction is about to end."""
+        tally.queued += self._store.queue(tally.joiner.rest(), now)
 
     def _insert(self, event: str, dated: list[Dated], now: float, tally: Tally) -> None:
         if event in self._readers:
@@ -194,13 +203,20 @@ class Pipelines:
     def _close_one(self, consumer: Consumer, start: int, now: float, tally: Tally) -> None:
         event = consumer.event
         begin, end = start * ticks.SECOND_US, (start + event.duration) * ticks.SECOND_US
-        found = self._store.samples(event.source, begin, end)
-        whole = event.lad is not None or event.target.store == "local"
-        for part in [found] if whole else _chunks(found):
-            output = self._engine.on_window(event, part, start, now, route=consumer.route)
+        for output in self._outputs(consumer, begin, end, start, now):
             for reason, n in output.skipped.items():
                 tally.skip(reason, n)
             self.keep(event.target.event, output, now, tally)
+
+    def _outputs(self, consumer: Consumer, begin: int, end: int, start: int, now: float) -> Iterator[Output]:
+        event = consumer.event
+        if event.lad is not None and not self._engine.groups_by_identity(event):
+            yield self._engine.on_metrics(event, event.lad, self._store.columns(event.source, begin, end), start, now)
+            return
+        found = self._store.samples(event.source, begin, end)
+        whole = event.target.store == "local" or event.lad is not None
+        for part in [found] if whole else _chunks(found):
+            yield self._engine.on_window(event, part, start, now, route=consumer.route)
 
     def _close_ahead(self, consumer: Consumer, begin: int, tally: Tally) -> None:
         """The clock was set back: write the windows that had begun, or their time would come a second time and mix

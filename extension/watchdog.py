@@ -192,6 +192,8 @@ class Watchdog:
             if changed:
                 self._change(component)
                 self._accept(component)
+            if event.get("wake"):
+                self._tell("uploader", b"w")
         elif kind == "ready":
             if component in self.components:
                 self._handover.ready(component.name, now)

@@ -5,15 +5,16 @@ The engine decides nothing about time or files: it is told the times and answers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from extension.pipeline import metrics, places, records, sizes
-from extension.pipeline.batches import BATCH_ROWS, Batch, batches
+from extension.pipeline.batches import BATCH_ROWS, Batch, batches, measured
 from extension.pipeline.outputs import Dated, Output
 from extension.pipeline.records import Record
 from extension.pipeline.texts import Texts
-from extension.plan import Derived, Plan, Query, Target
+from extension.plan import Derived, LadQuery, Plan, Query, Target
 from extension.rows import keys, schemas, ticks
 from extension.rows.columns import repaired
 from extension.rows.edm import EdmValue, Row
@@ -102,11 +103,23 @@ class Engine:
             period = event.duration if route else 0
             pipeline = f"{event.source}|{event.duration}"
             return self._out(list(source), event.target, start, now, {}, period=period, pipeline=pipeline)
-        if event.target.store != "local" and event.lad.column_name in dict(self.plan.identity):
-            source = ((at, self._identified(record)) for at, record in source)
+        found = (r.columns for _, r in source)
+        if self.groups_by_identity(event):
+            found = (records.with_identity(columns, self.plan.identity) for columns in found)
+        return self.on_metrics(event, event.lad, found, start, now)
+
+    def groups_by_identity(self, event: Derived) -> bool:
+        """Whether an event's LADQuery takes an identity column for the name: the records themselves have none."""
+        lad = event.lad
+        return lad is not None and event.target.store != "local" and lad.column_name in dict(self.plan.identity)
+
+    def on_metrics(
+        self, event: Derived, lad: LadQuery, source: Iterable[Mapping[str, Sequence[Any]]], start: int, now: float
+    ) -> Output:
+        """As :meth:`on_window` for an event with a LADQuery, given nothing but the columns of its records."""
         at_us = min((start + event.duration) * ticks.SECOND_US, int(now * ticks.SECOND_US))
-        result = metrics.aggregate((r for _, r in source), event.lad)
-        made = [(at_us, r) for r in metrics.metric_records(result.counters, event.lad, start)]
+        result = metrics.aggregate(source, lad)
+        made = [(at_us, r) for r in metrics.metric_records(result.counters, lad, start)]
         skipped = {f"{event.source}: {reason}": n for reason, n in result.skipped.items()}
         if event.target.store == "local":
             return Output(local=made, skipped=skipped)  # both of the mirrored pair: second stages copy both
@@ -148,7 +161,7 @@ class Engine:
         ``pipeline``: what gives the rows a schema row, "" for none."""
         if not found:
             return Output(skipped=skipped)
-        identified = [(at_us, self._identified(record)) for at_us, record in found]
+        identified = self._identified(found)
         if target.store == "jsonblob":
             made = self._texts.blocks(target, identified, period, self._next_index)
         elif target.store == "file":
@@ -157,44 +170,55 @@ class Engine:
             made = self._rows(identified, target, base, now, pipeline)
         return Output(made.batches, [], {**skipped, **made.skipped}, made.dropped)
 
-    def _identified(self, record: Record) -> Record:
-        columns = records.with_identity(record.columns, self.plan.identity)
-        return Record(columns, record.partition_key, record.row_key, record.twin)
+    def _identified(self, found: list[Dated]) -> list[Dated]:
+        """The records with the identity columns; those that shared their columns (the two of a metric) do so again."""
+        out: list[Dated] = []
+        before, columns = None, dict[str, EdmValue]()
+        for at_us, record in found:
+            if record.columns is not before:
+                before = record.columns
+                columns = records.with_identity(before, self.plan.identity)
+            out.append((at_us, Record(columns, record.partition_key, record.row_key, record.twin)))
+        return out
 
     def _rows(self, found: list[Dated], target: Target, base: int, now: float, pipeline: str) -> Output:
         """Keys and times for each record; ``base``: qibase or window start (Unix s)."""
         table = self._tables.name(target, now)
-        rows: list[Row] = []
-        costs: list[int] = []
+        rows: list[tuple[Row, int]] = []
         schema_rows: list[Row] = []
         dropped: dict[tuple[str, str], int] = {}
         skipped: dict[str, int] = {}
         stamp: EdmValue = ("DateTime", ticks.iso(base * ticks.SECOND_US))
+        before, columns, renamed, measure = None, dict[str, EdmValue](), dict[str, int](), (0, "")
         for number, (at_us, record) in enumerate(found):
-            columns, renamed = repaired(record.columns)
+            keyed = bool(record.row_key and record.partition_key)
+            shared = keyed and record.columns is before
+            if not shared:
+                columns, renamed = repaired(record.columns)
             for reason in renamed:
                 skipped[reason] = skipped.get(reason, 0) + 1
             if pipeline and not number:
                 schema_rows = self._schema(target, table, columns, now, pipeline)
             partition_key = record.partition_key or keys.default_partition_key(self._n, base)
             row_key = record.row_key
-            if not (record.row_key and record.partition_key):
+            if not keyed:
                 index = self._next_index()
                 row_key = row_key or keys.default_row_key(self._identity, index)
                 columns["PreciseTimeStamp"] = ("DateTime", ticks.iso(at_us))
                 columns["N"] = ("String", self._n)
                 columns["RowIndex"] = ("String", index)
-            columns["TIMESTAMP"] = stamp
-            row = Row(partition_key, row_key, columns)
-            size, why = sizes.estimated(row)
+            if not shared:
+                columns["TIMESTAMP"] = stamp
+                measure = sizes.of_columns(columns)
+                before = record.columns if keyed else None
+            size, why = sizes.with_keys(partition_key, row_key, measure)
             if why:
                 dropped[table, f"oversize: {why}"] = dropped.get((table, f"oversize: {why}"), 0) + 1
             else:
-                rows.append(row)
-                costs.append(size)
+                rows.append((Row(partition_key, row_key, columns), size))
         found_batches = [
-            *batches(target.moniker, table, rows, costs),
-            *batches(target.moniker, schemas.TABLE, schema_rows),
+            *batches(target.moniker, table, rows),
+            *batches(target.moniker, schemas.TABLE, measured(schema_rows)),
         ]
         return Output(found_batches, skipped=skipped, dropped=dropped)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from extension.pipeline.records import NUMERIC, Record
 from extension.plan import LadQuery
@@ -21,14 +22,6 @@ class Statistics:
     last: float
     count: int = 1
 
-    def add(self, value: float) -> None:
-        """Take one more sample, in time order."""
-        self.total += value
-        self.minimum = min(self.minimum, value)
-        self.maximum = max(self.maximum, value)
-        self.last = value
-        self.count += 1
-
 
 @dataclass(frozen=True)
 class Aggregation:
@@ -38,16 +31,18 @@ class Aggregation:
     skipped: dict[str, int]
 
 
-def aggregate(records: Iterable[Record], spec: LadQuery) -> Aggregation:
-    """Group the records of one window, which come in time order, by ``spec.column_name``.
+def aggregate(found: Iterable[Mapping[str, Sequence[Any]]], spec: LadQuery) -> Aggregation:
+    """Group the records of one window, of which only the columns (name -> type, value) are given in time order, by
+    ``spec.column_name``.
 
     A record without either column is skipped silently as mdsd does; a name that is not a string or a value that is
     not a number (NULL, strings, booleans, times) is skipped and counted.
     """
     counters: dict[str, Statistics] = {}
     skipped: dict[str, int] = {}
-    for record in records:
-        name, value = record.columns.get(spec.column_name), record.columns.get(spec.column_value)
+    by, of = spec.column_name, spec.column_value
+    for columns in found:
+        name, value = columns.get(by), columns.get(of)
         if name is None or value is None:
             continue
         if name[0] != "String" or value[0] not in NUMERIC:
@@ -58,8 +53,14 @@ def aggregate(records: Iterable[Record], spec: LadQuery) -> Aggregation:
         known = counters.get(name[1])
         if known is None:
             counters[name[1]] = Statistics(number, number, number, number)
-        else:
-            known.add(number)
+            continue
+        known.total += number  # written out: a call per sample would cost more than the rest
+        if number < known.minimum:
+            known.minimum = number
+        if number > known.maximum:
+            known.maximum = number
+        known.last = number
+        known.count += 1
     return Aggregation(counters, skipped)
 
 

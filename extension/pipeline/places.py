@@ -43,6 +43,11 @@ def lane_parts(name: str) -> tuple[str, str]:
     return (kind, rest) if blank else ("", name)
 
 
+def takes_rows(lane: str) -> bool:
+    """Whether a lane is that of an account's tables."""
+    return " " not in lane and lane != FILE_LANE
+
+
 def event_hub_lanes(plan: Plan) -> list[tuple[str, Publisher]]:
     """Every publisher with its lane: by event, numbered where an event has several."""
     seen: dict[str, int] = {}

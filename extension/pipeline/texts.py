@@ -53,7 +53,7 @@ class Texts:
             rows.append(_row(path, next_index(), text))
         rows.sort(key=lambda row: row.partition_key)  # stable: one block per blob and run
         lane = places.json_blob_lane(target.moniker)
-        made = batches.split(lane, ledger, rows, batches.BLOCK_ROWS, batches.BLOCK_BYTES, map(_text_bytes, rows))
+        made = batches.split(lane, ledger, _measured(rows), batches.BLOCK_ROWS, batches.BLOCK_BYTES)
         return Output(made, dropped=dropped)
 
     def lines(self, target: Target, found: list[Dated], now: float, next_index: NextIndex) -> Output:
@@ -64,8 +64,7 @@ class Texts:
             for at, r in found
         ]
         ledger = self._tables.ledger(target, now)
-        costs = map(_text_bytes, rows)
-        made = batches.split(places.FILE_LANE, ledger, rows, batches.BLOCK_ROWS, batches.BLOCK_BYTES, costs)
+        made = batches.split(places.FILE_LANE, ledger, _measured(rows), batches.BLOCK_ROWS, batches.BLOCK_BYTES)
         return Output(made)
 
     def messages(self, event: str, found: Iterable[Dated], next_index: NextIndex) -> Output:
@@ -89,7 +88,7 @@ class Texts:
             texts.append(text)
         for lane in self._hubs.get(event, ()):
             rows = [_row(event, next_index(), text) for text in texts]
-            made += batches.split(lane, ledger, rows, batches.MESSAGES, batches.BLOCK_BYTES, map(_text_bytes, rows))
+            made += batches.split(lane, ledger, _measured(rows), batches.MESSAGES, batches.BLOCK_BYTES)
         return Output(made, dropped=dropped)
 
     def _json(self, event: str, at_us: int, record: Record) -> str:
@@ -108,5 +107,5 @@ def _row(path: str, index: str, text: str) -> Row:
     return Row(path, index, {places.RECORD: ("String", text)})
 
 
-def _text_bytes(row: Row) -> int:
-    return sizes.text_bytes(row.columns[places.RECORD][1]) + 2
+def _measured(rows: list[Row]) -> list[tuple[Row, int]]:
+    return [(row, sizes.text_bytes(row.columns[places.RECORD][1]) + 2) for row in rows]

@@ -99,10 +99,24 @@ def _moment(text: str) -> EdmValue:
 
 
 def pack(rows: Iterable[Row]) -> list[list[Any]]:
-    """Rows as JSON-able lists ``[partition key, row key, {column: [type, value]}]``."""
-    return [[r.partition_key, r.row_key, {k: list(v) for k, v in r.columns.items()}] for r in rows]
+    """Rows as JSON-able lists ``[partition key, row key, {column: [type, value]}]``; null instead of the columns: those
+    of the row before (a metric's two rows have one dictionary)."""
+    out: list[list[Any]] = []
+    before = None
+    for row in rows:
+        out.append([row.partition_key, row.row_key, None if row.columns is before else row.columns])
+        before = row.columns
+    return out
 
 
 def unpack(packed: Iterable[list[Any]]) -> list[Row]:
-    """The way back from :func:`pack`."""
-    return [Row(pk, rk, {k: (v[0], v[1]) for k, v in cols.items()}) for pk, rk, cols in packed]
+    """The way back from :func:`pack`; rows that shared their columns do so again."""
+    out: list[Row] = []
+    columns: dict[str, EdmValue] = {}
+    for partition_key, row_key, given in packed:
+        if given is not None:
+            columns = {name: (kind, value) for name, (kind, value) in given.items()}
+        elif not out:
+            raise ValueError("the first row has no columns")
+        out.append(Row(partition_key, row_key, columns))
+    return out

@@ -10,12 +10,12 @@ from __future__ import annotations
 import functools
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 from urllib.parse import quote
 
-from extension.rows.edm import Row
+from extension.rows.edm import EdmValue, Row
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~:-]*", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -32,11 +32,15 @@ def encode(address: str, table: str, rows: Sequence[Row]) -> tuple[bytes, str]:
     between = f"\r\n--{changes}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\nContent-ID: "
     pieces = [f"--{batch}\r\nContent-Type: multipart/mixed; boundary={changes}\r\n"]
     start, partition = "", None
+    columns, members = None, ""
     for index, row in enumerate(rows):
         if row.partition_key != partition:
             partition = row.partition_key
             start = f"\r\n\r\nPUT {address}/{table}(PartitionKey='{key_in_url(partition)}',RowKey='"
-        entity = encode_entity(row)
+        if row.columns is not columns:  # the two rows of a metric share theirs
+            columns = row.columns
+            members = _members(columns)
+        entity = f'{{"PartitionKey":{_text(partition)},"RowKey":{_text(row.row_key)}{members}}}'
         pieces.append(
             f"{between}{index}{start}{key_in_url(row.row_key)}') HTTP/1.1\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(entity)}\r\nDataServiceVersion: 3.0\r\nAccept: application/json\r\n\r\n{entity}"
@@ -47,15 +51,19 @@ def encode(address: str, table: str, rows: Sequence[Row]) -> tuple[bytes, str]:
 
 def encode_entity(row: Row) -> str:
     """The row as one JSON object in ASCII, every type kept: Int64, Double and DateTime are marked."""
-    partition, key = _text(row.partition_key), _text(row.row_key)
+    return f'{{"PartitionKey":{_text(row.partition_key)},"RowKey":{_text(row.row_key)}{_members(row.columns)}}}'
+
+
+def _members(columns: Mapping[str, EdmValue]) -> str:
+    """The columns as members of an object, each after a comma."""
     # The list is joined once: a dict for json.dumps would double the cost of a row.
-    members = [f'{{"PartitionKey":{partition},"RowKey":{key}']
-    for name, (kind, value) in row.columns.items():
+    members = [""]
+    for name, (kind, value) in columns.items():
         if kind == "String" and value is not None and value.isascii():
             members.append(_name(kind, name) + _quoted(value))
         elif value is not None:
             members.append(_name(kind, name) + _VALUES[kind](value))
-    return ",".join(members) + "}"
+    return ",".join(members)
 
 
 def key_in_url(key: str) -> str:

@@ -61,12 +61,17 @@ def check_batch(table: str, rows: Sequence[Row], *, max_rows: int = 100) -> Refu
         return Refusal("InvalidInput", f"a batch has {len(rows)} rows and may have {max_rows}: split it", "split")
     seen: set[str] = set()
     total = 0
+    before: dict[str, EdmValue] | None = None
+    examined: tuple[tuple[str, str] | None, int] = (None, 0)
     for index, row in enumerate(rows):
         if row.partition_key != rows[0].partition_key:
             return Refusal(
                 "CommandsInBatchActOnDifferentPartitions", "a batch has rows of two PartitionKeys: split it", "split"
             )
-        found, size = _examine(row)
+        if row.columns is not before:  # the two rows of a metric share theirs
+            before = row.columns
+            examined = _examine_columns(before)
+        found, size = _examine(row, examined)
         if found is None and row.row_key in seen:
             found = ("InvalidDuplicateRow", f"RowKey {row.row_key[:80]!r} occurs twice in a batch")
         if found is not None:
@@ -80,22 +85,31 @@ def check_batch(table: str, rows: Sequence[Row], *, max_rows: int = 100) -> Refu
 
 def check_row(row: Row) -> tuple[str, str] | None:
     """(error code, what is wrong) of the first rule that this row breaks, or None."""
-    return _examine(row)[0]
+    return _examine(row, _examine_columns(row.columns))[0]
 
 
-def _examine(row: Row) -> tuple[tuple[str, str] | None, int]:
-    """What is wrong with a row, and its size as :func:`entity_size` gives it (0 with a fault).
-
-    One pass over the columns: every row that is uploaded comes through here, so what is checked of an ordinary
-    column is written out and everything odd is left to the functions below.
-    """
-    fault = _check_key("PartitionKey", row.partition_key) or _check_key("RowKey", row.row_key)
-    if fault is None and len(row.columns) > MAX_PROPERTIES:
-        fault = ("TooManyProperties", f"{len(row.columns)} columns, at most {MAX_PROPERTIES} are allowed")
+def _examine(row: Row, columns: tuple[tuple[str, str] | None, int]) -> tuple[tuple[str, str] | None, int]:
+    """What is wrong with a row, and its size as :func:`entity_size` gives it (0 with a fault); ``columns``: what
+    :func:`_examine_columns` says of its columns."""
+    fault = _check_key("PartitionKey", row.partition_key) or _check_key("RowKey", row.row_key) or columns[0]
     if fault is not None:
         return fault, 0
-    size = 4 + 2 * (utf16_units(row.partition_key) + utf16_units(row.row_key))
-    for name, typed in row.columns.items():
+    size = 4 + 2 * (utf16_units(row.partition_key) + utf16_units(row.row_key)) + columns[1]
+    if size > MAX_ENTITY:
+        return ("EntityTooLarge", f"the row has {size} bytes, at most {MAX_ENTITY} are allowed"), 0
+    return None, size
+
+
+def _examine_columns(columns: dict[str, EdmValue]) -> tuple[tuple[str, str] | None, int]:
+    """What is wrong with the columns of a row, and their part of its size.
+
+    One pass: every row that is uploaded comes through here, so what is checked of an ordinary column is written out
+    and everything odd is left to the functions below.
+    """
+    if len(columns) > MAX_PROPERTIES:
+        return ("TooManyProperties", f"{len(columns)} columns, at most {MAX_PROPERTIES} are allowed"), 0
+    size = 0
+    for name, typed in columns.items():
         fault = _check_name(name) if len(name) <= MAX_NAME else _check_long_name(name)
         if fault is None:
             kind, value = typed
@@ -107,8 +121,6 @@ def _examine(row: Row) -> tuple[tuple[str, str] | None, int]:
         if fault is not None:
             return fault, 0
         size += _column_size(name, typed)
-    if size > MAX_ENTITY:
-        return ("EntityTooLarge", f"the row has {size} bytes, at most {MAX_ENTITY} are allowed"), 0
     return None, size
 
 

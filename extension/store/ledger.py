@@ -35,6 +35,21 @@ class Balance:
 
 def read(folder: str) -> dict[str, Balance]:
     """The balance of every table of the store in ``folder``; {} while there is none. Raises StoreError."""
+    # The outbox first, and held: a batch that is delivered in between is in both files and counts once, as delivered.
+    # The other way round one that is also deleted in between would be in neither.
+    with ExitStack() as stack:
+        found: list[sqlite3.Connection | None] = []
+        for name in ("collector.db", "uploader.db"):
+            reader = open_reader(os.path.join(folder, name))
+            if reader is not None:
+                stack.enter_context(closing(reader)).execute("BEGIN")
+                generation_of(reader)  # a transaction begins with its first read
+            found.append(reader)
+        return balances(*found)
+
+
+def balances(outbox: sqlite3.Connection | None, uploads: sqlite3.Connection | None) -> dict[str, Balance]:
+    """As :func:`read` of the two files, given connections to them whose view does not change meanwhile."""
     out: dict[str, Balance] = {}
 
     def of(table: str) -> Balance:
@@ -44,37 +59,28 @@ def read(folder: str) -> dict[str, Balance]:
         dropped = of(table).dropped
         dropped[reason] = dropped.get(reason, 0) + n
 
-    # The outbox first, and held: a batch that is delivered in between is in both files and counts once, as delivered.
-    # The other way round one that is also deleted in between would be in neither.
-    with ExitStack() as stack:
-        queued: list[tuple[int, float, str, int]] = []
-        given_up: list[tuple[int, str, str, int]] = []
-        here = None
-        outbox = open_reader(os.path.join(folder, "collector.db"))
-        if outbox is not None:
-            db = stack.enter_context(closing(outbox))
-            db.execute("BEGIN")
-            here = _generation(db)
-            for table, n in db.execute("SELECT tbl, n FROM produced"):
-                of(table).produced = n
-            for table, reason, n in db.execute("SELECT tbl, reason, n FROM dropped"):
-                drop(table, reason, n)
-            queued = db.execute("SELECT id, t, tbl, n FROM outbox ORDER BY id").fetchall()
-            given_up = _given_up(db)
-        acked: set[int] = set()
-        errors: list[tuple[str, str]] = []
-        uploads = open_reader(os.path.join(folder, "uploader.db"))
-        if uploads is not None:
-            db = stack.enter_context(closing(uploads))
-            db.execute("BEGIN")
-            if _generation(db) == here:
-                acked = {i for (i,) in db.execute("SELECT batch FROM acks")}
-            for table, n, last in db.execute("SELECT tbl, n, last FROM delivered"):
-                of(table).delivered = n
-                of(table).last_success = last if n else None
-            for table, reason, n in db.execute("SELECT tbl, reason, n FROM dropped"):
-                drop(table, reason, n)
-            errors = db.execute("SELECT substr(key, 7), value FROM meta WHERE key LIKE 'error:%'").fetchall()
+    queued: list[tuple[int, float, str, int]] = []
+    given_up: list[tuple[int, str, str, int]] = []
+    here = None
+    if outbox is not None:
+        here = generation_of(outbox)
+        for table, n in outbox.execute("SELECT tbl, n FROM produced"):
+            of(table).produced = n
+        for table, reason, n in outbox.execute("SELECT tbl, reason, n FROM dropped"):
+            drop(table, reason, n)
+        queued = outbox.execute("SELECT id, t, tbl, n FROM outbox ORDER BY id").fetchall()
+        given_up = _given_up(outbox)
+    acked: set[int] = set()
+    errors: list[tuple[str, str]] = []
+    if uploads is not None:
+        if generation_of(uploads) == here:
+            acked = {i for (i,) in uploads.execute("SELECT batch FROM acks")}
+        for table, n, last in uploads.execute("SELECT tbl, n, last FROM delivered"):
+            of(table).delivered = n
+            of(table).last_success = last if n else None
+        for table, reason, n in uploads.execute("SELECT tbl, reason, n FROM dropped"):
+            drop(table, reason, n)
+        errors = uploads.execute("SELECT substr(key, 7), value FROM meta WHERE key LIKE 'error:%'").fetchall()
     for table, text in errors:
         if table in out:
             out[table].last_error = json.loads(text)
@@ -106,7 +112,7 @@ def acknowledged(folder: str, generation: str | None) -> set[int]:
         return set()
     with closing(uploads) as db:
         db.execute("BEGIN")
-        return {i for (i,) in db.execute("SELECT batch FROM acks")} if _generation(db) == generation else set()
+        return {i for (i,) in db.execute("SELECT batch FROM acks")} if generation_of(db) == generation else set()
 
 
 def waiting(folder: str) -> Iterator[tuple[str, Row]]:
@@ -116,7 +122,7 @@ def waiting(folder: str) -> Iterator[tuple[str, Row]]:
         return
     with closing(outbox) as db:
         db.execute("BEGIN")
-        known = _generation(db)
+        known = generation_of(db)
         acked = acknowledged(folder, known)
         for batch, table, body in db.execute("SELECT id, tbl, body FROM outbox ORDER BY id"):
             if batch not in acked:
@@ -124,6 +130,7 @@ def waiting(folder: str) -> Iterator[tuple[str, Row]]:
                     yield table, row
 
 
-def _generation(db: sqlite3.Connection) -> str | None:
+def generation_of(db: sqlite3.Connection) -> str | None:
+    """Which outbox a file is, or acknowledges."""
     row = db.execute("SELECT value FROM meta WHERE key='generation'").fetchone()
     return None if row is None else str(row[0])

@@ -56,7 +56,7 @@ class Queued:
         """The rows, unpacked anew at each call. ValueError if the body is damaged."""
         try:
             return unpack(json.loads(zlib.decompress(self.body)))
-        except (zlib.error, KeyError, TypeError, IndexError, RecursionError) as error:
+        except (zlib.error, AttributeError, KeyError, TypeError, IndexError, RecursionError) as error:
             raise ValueError(f"batch {self.id} of table {self.table} is damaged: {error!r}") from error
 
 

@@ -18,9 +18,9 @@ NAMED = 3
 
 @dataclass
 class LedgerWatch:
-    """Reads the ledger in ``folder`` once a minute; ``clock`` gives Unix s."""
+    """Looks at the ledger that ``read()`` gives once a minute; ``clock`` gives Unix s."""
 
-    folder: str
+    read: Callable[[], dict[str, ledger.Balance]]
     clock: Callable[[], float]
     _looked: float | None = None
     _known: dict[tuple[str, str], int] | None = None
@@ -35,7 +35,7 @@ class LedgerWatch:
             return self._found
         self._looked = now
         try:
-            balances = ledger.read(self.folder)
+            balances = self.read()
         except (StoreError, sqlite3.Error):
             return self._found  # others say so
         self._found = [text for text in (self._dropped(balances, now), _waiting(balances, now)) if text]

@@ -93,7 +93,7 @@ def test_the_status_tells_of_drops_for_an_hour_and_of_rows_that_wait(tmp_path: P
     _queue(store, 30)
     store.drop_oldest(1, "store full")
     now = [1010.0]
-    watch = LedgerWatch(str(tmp_path), lambda: now[0])
+    watch = LedgerWatch(lambda: ledger.read(str(tmp_path)), lambda: now[0])
     assert watch.problems() == []  # what was dropped before has been said
     store.drop_oldest(2, "store full")
     assert watch.problems() == []  # not looked at again so soon

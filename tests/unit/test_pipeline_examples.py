@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from extension.pipeline.batches import measured
 from extension.pipeline.engine import BATCH_ROWS, Batch, Engine, batches
 from extension.pipeline.records import Record
 from extension.plan import Derived, LadQuery, Plan, Query, Source, Target, Unpivot
@@ -213,9 +214,10 @@ def test_an_empty_window_writes_nothing() -> None:
 
 def test_batches_are_split_by_partition_count_and_size() -> None:
     rows = [Row("a", str(i), {}) for i in range(BATCH_ROWS + 1)] + [Row("b", "x", {})]
-    assert [(len(b.rows), b.rows[0].partition_key) for b in batches("m", "t", rows)] == [(100, "a"), (1, "a"), (1, "b")]
+    found = batches("m", "t", measured(rows))
+    assert [(len(b.rows), b.rows[0].partition_key) for b in found] == [(100, "a"), (1, "a"), (1, "b")]
     wide = [Row("a", str(i), {"c": ("String", "x" * 30000), "d": ("String", "y" * 30000)}) for i in range(60)]
-    sizes = [len(b.rows) for b in batches("m", "t", wide)]
+    sizes = [len(b.rows) for b in batches("m", "t", measured(wide))]
     assert sum(sizes) == 60
     assert len(sizes) > 1
 

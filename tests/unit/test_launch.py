@@ -1,0 +1,51 @@
+"""The starter of resident processes: which modules stay out of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from extension import launch, spawn
+
+_PROGRAM = """
+import json, sys
+def main():
+    import extension.collector
+    before = [name for name in ("ast", "dis", "tokenize", "lxml", "ssl", "azure") if name in sys.modules]
+    import inspect
+    from inspect import Parameter
+    def f(a, b=1): ...
+    real = sys.modules["inspect"]
+    print(json.dumps([before, str(inspect.signature(f)), Parameter is real.Parameter, hasattr(inspect, "nothing")]))
+    return 3
+"""
+
+
+def test_the_collector_is_loaded_without_the_compilers_modules(tmp_path: Path) -> None:
+    (tmp_path / "probe.py").write_text(_PROGRAM)
+    argv = spawn.module_argv("probe")
+    argv[argv.index("probe") - 1] += f":{tmp_path}"
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    loaded, signature, same, there = json.loads(done.stdout)
+    assert (signature, same, there) == ("(a, b=1)", True, False)
+    if sys.version_info < (3, 12):  # later ones look at annotations through it
+        assert loaded == []
+    else:
+        assert not {"lxml", "ssl", "azure"} & set(loaded)
+
+
+def test_what_stands_for_a_module_gives_way_to_it() -> None:
+    name = "this"
+    known = sys.modules.pop(name, None)
+    try:
+        sys.modules[name] = stand_in = launch.Later(name)
+        assert stand_in.s.startswith("Gur Mra")  # type: ignore[attr-defined]
+        assert sys.modules[name] is not stand_in
+        assert stand_in.c == sys.modules[name].c
+    finally:
+        sys.modules.pop(name)
+        if known is not None:
+            sys.modules[name] = known
