@@ -1,104 +1,120 @@
-"""Resident memory of the three processes at rest, on the settings of the demo: collector, watchdog, uploader.
+"""Resident memory of collector, watchdog and uploader at rest, on two documents side by side.
 
-Starts the real daemon in a temporary folder (rows go to an Azurite if ``--endpoint`` names one, else to the embedded
-table store), waits for some samples and prints RSS and private memory beside a bare interpreter of the same run.
+The demo's settings with the embedded table store, and LAD 3.0 settings of all 48 counters with a table service (the
+SDK is loaded then): the real daemons in temporary folders, after some samples and at least one upload. Beside RSS
+stands private memory, and the ratio to a bare interpreter of the same run.
+
+    python bench/memory.py [--seconds N] [--endpoint URL]
+
+``--endpoint``: of an Azurite, instead of the server of ``bench/draining_sink.py``. Exit code 1 if a limit is passed.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from bench import config, processes
+from bench.daemon_files import configure
+from bench.upload import draining_sink
 from extension import demo, spawn
-from extension.config.build import generate
-from extension.config.machine import Machine
+from extension.store import ledger
 
-LIMITS = {"collector": 19.0, "watchdog": 12.0, "uploader": 45.0}
+LIMITS = {"collector": 18.0, "watchdog": 12.0, "uploader": 42.0}
 AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
-def _mib(pid: int) -> tuple[float, float]:
-    """(resident, private) MiB of a process."""
-    resident = private = 0
-    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-        for line in file:
-            name, _, rest = line.partition(":")
-            if name == "Rss":
-                resident += int(rest.split()[0])
-            elif name in ("Private_Clean", "Private_Dirty"):
-                private += int(rest.split()[0])
-    return resident / 1024, private / 1024
+@contextlib.contextmanager
+def running(folder: str, public: object, protected: object) -> Iterator[str]:
+    """A daemon on these settings; its state folder."""
+    os.mkdir(folder)
+    child = subprocess.Popen(spawn.module_argv("extension.watchdog", configure(folder, public, protected)))
+    try:
+        yield os.path.join(folder, "state")
+    finally:
+        child.terminate()
+        child.wait(20)
 
 
-def _bare() -> tuple[float, float]:
+def pids(state: str) -> dict[str, int]:
+    """The three processes."""
+    found = {}
+    for name in LIMITS:
+        with open(os.path.join(state, f"{name}.lock"), encoding="ascii") as file:
+            found[name] = int(file.read())
+    return found
+
+
+def bare() -> processes.Memory:
+    """An interpreter that does nothing."""
     argv = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(30)"]
     child = subprocess.Popen(argv)
     try:
         time.sleep(0.5)
-        return _mib(child.pid)
+        return processes.memory([child.pid])
     finally:
         child.kill()
         child.wait()
 
 
-def _configure(folder: str, endpoint: str | None) -> str:
-    """Write document, options and descriptor; returns the descriptor's path."""
-    chosen = demo.settings(folder)
-    protected = dict(chosen.protected)
-    if endpoint:
-        protected |= {"storageAccountName": "devstoreaccount1", "storageAccountKey": AZURITE_KEY}
-        protected["storageAccountEndPoint"] = endpoint
-    made = generate(chosen.public, protected, machine=Machine("", ""))
-    if made.xml is None:
-        raise SystemExit("; ".join(p.render() for p in made.problems))
-    path = {name: os.path.join(folder, name) for name in ("xmlCfg.xml", "options.json", "daemon.json", "state")}
-    with open(path["xmlCfg.xml"], "wb") as file:
-        file.write(made.xml)
-    with open(path["options.json"], "w", encoding="utf-8") as out:
-        json.dump(made.options, out)
-    descriptor = {"mode": "systemd", "home": folder, "config": path["xmlCfg.xml"], "options": path["options.json"]}
-    descriptor |= {"state_dir": path["state"], "log": os.path.join(folder, "extension.log")}
-    with open(path["daemon.json"], "w", encoding="utf-8") as out:
-        json.dump(descriptor, out)
-    return path["daemon.json"]
+def all_counters(endpoint: str) -> tuple[object, object]:
+    """LAD 3.0 settings whose account is at ``endpoint``, an Azurite or the draining sink."""
+    public, protected = config.lad30()
+    assert isinstance(protected, dict)
+    return public, {**protected, "storageAccountEndPoint": endpoint}
+
+
+def azurite(endpoint: str) -> tuple[object, object]:
+    """LAD 2.3 settings for an Azurite: it knows a key only."""
+    public, _ = config.lad23()
+    account = {"storageAccountName": "devstoreaccount1", "storageAccountKey": AZURITE_KEY}
+    return public, {**account, "storageAccountEndPoint": endpoint}
+
+
+def show(title: str, state: str, floor: float) -> bool:
+    """Print the lines of one daemon; whether it is within the limits."""
+    delivered = sum(balance.delivered for balance in ledger.read(state).values())
+    print(f"{title}: {delivered} rows delivered")
+    fine = delivered > 0
+    for name, pid in pids(state).items():
+        held = processes.memory([pid])
+        fine &= held.rss <= LIMITS[name]
+        print(f"  {name:18} {held.rss:8.1f} {held.private:8.1f} {held.rss / floor:7.2f}  {LIMITS[name]:.0f}")
+    return fine
 
 
 def main() -> int:
-    """Print the table; 1 if a limit is passed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=75.0, help="how long the daemon runs before it is measured")
-    parser.add_argument("--endpoint", help="table endpoint of an Azurite, such as http://127.0.0.1:10002/devstoreaccount1")
+    """Print the table; 1 if a limit is passed or nothing was delivered."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=135.0, help="how long the daemons run first")
+    parser.add_argument("--endpoint", help="such as http://127.0.0.1:10002/devstoreaccount1")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="lad-memory-") as folder:
-        child = subprocess.Popen(spawn.module_argv("extension.watchdog", _configure(folder, args.endpoint)))
-        try:
-            time.sleep(args.seconds)
-            pids = {"watchdog": child.pid}
-            for name in ("collector", "uploader"):
-                with open(os.path.join(folder, "state", f"{name}.lock"), encoding="ascii") as file:
-                    pids[name] = int(file.read())
-            found = {name: _mib(pid) for name, pid in pids.items()}
-        finally:
-            child.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(15)
-    bare = _bare()
-    print(f"{'process':20} {'RSS MiB':>8} {'private':>8} {'/ bare':>7}  limit")
-    print(f"{'bare interpreter':20} {bare[0]:8.1f} {bare[1]:8.1f} {1:7.2f}")
-    over = 0
-    for name, (resident, private) in found.items():
-        over += resident > LIMITS[name]
-        print(f"{name:20} {resident:8.1f} {private:8.1f} {resident / bare[0]:7.2f}  {LIMITS[name]:.0f}")
-    return 1 if over else 0
+    with tempfile.TemporaryDirectory(prefix="lad-memory-") as folder, contextlib.ExitStack() as stack:
+        small = demo.settings(folder)
+        port = stack.enter_context(draining_sink(0))
+        settings = azurite(args.endpoint) if args.endpoint else all_counters(f"http://127.0.0.1:{port}/bench")
+        cases = {
+            "the demo's settings, embedded store": (small.public, small.protected),
+            "all counters, table service": settings,
+        }
+        states = {
+            title: stack.enter_context(running(os.path.join(folder, str(number)), *given))
+            for number, (title, given) in enumerate(cases.items())
+        }
+        time.sleep(args.seconds)
+        floor = bare()
+        print(f"{'':20} {'RSS MiB':>8} {'private':>8} {'/ bare':>7}  limit")
+        print(f"{'bare interpreter':20} {floor.rss:8.1f} {floor.private:8.1f} {1:7.2f}")
+        over = sum(not show(title, state, floor.rss) for title, state in states.items())
+        return 1 if over else 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ The store is filled as a collector does; then an uploader of its own process dra
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -17,9 +16,9 @@ from collections.abc import Callable
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from bench import processes
+from bench.daemon_files import KEY, configure
 from extension import component, demo, spawn
-from extension.config.build import generate
-from extension.config.machine import Machine
 from extension.pipeline.batches import Batch
 from extension.rows.edm import Row
 from extension.store.collector_db import CollectorStore
@@ -29,36 +28,13 @@ AIM_S = 12.0
 DAY_ROWS = 288_000
 AIM_MIB = 42.0
 FLAT_MIB = 1.0
-KEY = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 DEADLINE_S = 600.0
 STORE_BYTES = 1 << 30
 
 
-def configure(folder: str, endpoint: str) -> str:
-    """Write document, options and descriptor; returns the descriptor's path."""
-    chosen = demo.settings(folder)
-    protected = {"storageAccountName": "acct", "storageAccountKey": KEY, "storageAccountEndPoint": endpoint}
-    made = generate(chosen.public, protected, machine=Machine("", ""))
-    if made.xml is None:
-        raise SystemExit("; ".join(p.render() for p in made.problems))
-    paths = {name: os.path.join(folder, name) for name in ("xmlCfg.xml", "options.json", "daemon.json", "state")}
-    os.mkdir(paths["state"], 0o700)
-    with open(paths["xmlCfg.xml"], "wb") as file:
-        file.write(made.xml)
-    with open(paths["options.json"], "w", encoding="utf-8") as out:
-        json.dump(made.options, out)
-    descriptor = {"mode": "systemd", "home": folder, "config": paths["xmlCfg.xml"], "options": paths["options.json"]}
-    descriptor |= {"state_dir": paths["state"], "log": os.path.join(folder, "extension.log")}
-    with open(paths["daemon.json"], "w", encoding="utf-8") as out:
-        json.dump(descriptor, out)
-    return paths["daemon.json"]
-
-
 def cpu_s(pid: int) -> float:
     """CPU seconds of a process so far, without its children's."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return processes.own_cpu_ns(pid) / 1e9
 
 
 def rss_mib(pid: int) -> float:
@@ -70,7 +46,9 @@ def rss_mib(pid: int) -> float:
 def drain(port: int, batches: int, make_rows: Callable[[int], list[Row]]) -> bool:
     """Fill, drain, print; whether CPU and memory are within the aims."""
     with tempfile.TemporaryDirectory() as folder:
-        path = configure(folder, f"http://127.0.0.1:{port}/acct")
+        protected = {"storageAccountName": "acct", "storageAccountKey": KEY}
+        protected["storageAccountEndPoint"] = f"http://127.0.0.1:{port}/acct"
+        path = configure(folder, demo.settings(folder).public, protected)
         state = os.path.join(folder, "state")
         plan, _ = component.load_plan(os.path.join(folder, "xmlCfg.xml"), os.path.join(folder, "options.json"))
         store = CollectorStore(state, max_bytes=STORE_BYTES)

@@ -211,7 +211,9 @@ class Pipelines:
     def _outputs(self, consumer: Consumer, begin: int, end: int, start: int, now: float) -> Iterator[Output]:
         event = consumer.event
         if event.lad is not None and not self._engine.groups_by_identity(event):
-            yield self._engine.on_metrics(event, event.lad, self._store.columns(event.source, begin, end), start, now)
+            by, of = event.lad.column_name, event.lad.column_value
+            pairs = self._store.pairs(event.source, begin, end, by, of)
+            yield self._engine.on_metrics(event, event.lad, pairs, start, now)
             return
         found = self._store.samples(event.source, begin, end)
         whole = event.target.store == "local" or event.lad is not None

@@ -5,9 +5,8 @@ The engine decides nothing about time or files: it is told the times and answers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from extension.pipeline import metrics, places, records, sizes
 from extension.pipeline.batches import BATCH_ROWS, Batch, batches, measured
@@ -37,6 +36,7 @@ class Engine:
         self.plan = plan
         self._host = host
         self._identity = keys.identity_text(value for _, value in plan.identity)
+        self._identity_columns = records.with_identity({}, plan.identity)
         self._n = keys.partition_number(self._identity, plan.partitions)
         self._index = keys.first_row_index(int(now))
         self._schemas: dict[tuple[object, ...], None] = {}
@@ -103,22 +103,23 @@ class Engine:
             period = event.duration if route else 0
             pipeline = f"{event.source}|{event.duration}"
             return self._out(list(source), event.target, start, now, {}, period=period, pipeline=pipeline)
+        lad = event.lad
         found = (r.columns for _, r in source)
         if self.groups_by_identity(event):
             found = (records.with_identity(columns, self.plan.identity) for columns in found)
-        return self.on_metrics(event, event.lad, found, start, now)
+        return self.on_metrics(event, lad, metrics.pairs_of(found, lad.column_name, lad.column_value), start, now)
 
     def groups_by_identity(self, event: Derived) -> bool:
         """Whether an event's LADQuery takes an identity column for the name: the records themselves have none."""
         lad = event.lad
-        return lad is not None and event.target.store != "local" and lad.column_name in dict(self.plan.identity)
+        return lad is not None and event.target.store != "local" and lad.column_name in self._identity_columns
 
     def on_metrics(
-        self, event: Derived, lad: LadQuery, source: Iterable[Mapping[str, Sequence[Any]]], start: int, now: float
+        self, event: Derived, lad: LadQuery, source: Iterable[metrics.Pair], start: int, now: float
     ) -> Output:
-        """As :meth:`on_window` for an event with a LADQuery, given nothing but the columns of its records."""
+        """As :meth:`on_window` for an event with a LADQuery, given nothing but names and values of its records."""
         at_us = min((start + event.duration) * ticks.SECOND_US, int(now * ticks.SECOND_US))
-        result = metrics.aggregate(source, lad)
+        result = metrics.aggregate(source)
         made = [(at_us, r) for r in metrics.metric_records(result.counters, lad, start)]
         skipped = {f"{event.source}: {reason}": n for reason, n in result.skipped.items()}
         if event.target.store == "local":
@@ -177,7 +178,7 @@ class Engine:
         for at_us, record in found:
             if record.columns is not before:
                 before = record.columns
-                columns = records.with_identity(before, self.plan.identity)
+                columns = {**before, **self._identity_columns}
             out.append((at_us, Record(columns, record.partition_key, record.row_key, record.twin)))
         return out
 

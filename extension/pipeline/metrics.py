@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,9 @@ from extension.pipeline.records import NUMERIC, Record
 from extension.plan import LadQuery
 from extension.rows import keys
 from extension.rows.edm import EdmValue
+
+Pair = tuple[str, Any, str, Any]
+"""Type and value of the name column, type and value of the value column of one record."""
 
 
 @dataclass
@@ -31,28 +34,32 @@ class Aggregation:
     skipped: dict[str, int]
 
 
-def aggregate(found: Iterable[Mapping[str, Sequence[Any]]], spec: LadQuery) -> Aggregation:
-    """Group the records of one window, of which only the columns (name -> type, value) are given in time order, by
-    ``spec.column_name``.
+def pairs_of(found: Iterable[Mapping[str, Sequence[Any]]], by: str, of: str) -> Iterator[Pair]:
+    """Of each record's columns (name -> type, value) the two that count; a record without either is left out, as mdsd
+    does."""
+    for columns in found:
+        name, value = columns.get(by), columns.get(of)
+        if name is not None and value is not None:
+            yield name[0], name[1], value[0], value[1]
 
-    A record without either column is skipped silently as mdsd does; a name that is not a string or a value that is
-    not a number (NULL, strings, booleans, times) is skipped and counted.
+
+def aggregate(found: Iterable[Pair]) -> Aggregation:
+    """Group the records of one window, which come in time order, by name.
+
+    A name that is not a string or a value that is not a number (NULL, strings, booleans, times) is skipped and
+    counted.
     """
     counters: dict[str, Statistics] = {}
     skipped: dict[str, int] = {}
-    by, of = spec.column_name, spec.column_value
-    for columns in found:
-        name, value = columns.get(by), columns.get(of)
-        if name is None or value is None:
-            continue
-        if name[0] != "String" or value[0] not in NUMERIC:
-            reason = "Name column is not a string" if name[0] != "String" else "Value column is not numeric"
+    for name_kind, name, kind, value in found:
+        if name_kind != "String" or kind not in NUMERIC:
+            reason = "Name column is not a string" if name_kind != "String" else "Value column is not numeric"
             skipped[reason] = skipped.get(reason, 0) + 1
             continue
-        number = float(value[1])
-        known = counters.get(name[1])
+        number = float(value)
+        known = counters.get(name)
         if known is None:
-            counters[name[1]] = Statistics(number, number, number, number)
+            counters[name] = Statistics(number, number, number, number)
             continue
         known.total += number  # written out: a call per sample would cost more than the rest
         if number < known.minimum:

@@ -27,15 +27,13 @@ def estimated(row: Row) -> tuple[int, str]:
 
 def of_columns(columns: Mapping[str, EdmValue]) -> tuple[int, str]:
     """The part of the columns in :func:`estimated`: rows with the same columns need it once."""
-    size = 0
-    why = ""
-    for name, (kind, value) in columns.items():
-        here = _name_bytes(name)
-        here += 2 * text_bytes(value) + 2 if kind == "String" and isinstance(value, str) else _FIXED.get(kind, 8)
-        size += here
-        if here > MAX_COLUMN:
-            why = why or "column over 64 KiB"
-    return size, why
+    size = _names_bytes(tuple(columns))
+    for kind, value in columns.values():
+        size += _value_bytes(kind, value)
+    if size <= MAX_COLUMN:
+        return size, ""
+    sizes = (2 * text_bytes(name) + _value_bytes(kind, value) for name, (kind, value) in columns.items())
+    return size, "column over 64 KiB" if any(here > MAX_COLUMN for here in sizes) else ""
 
 
 def with_keys(partition_key: str, row_key: str, columns: tuple[int, str]) -> tuple[int, str]:
@@ -44,6 +42,10 @@ def with_keys(partition_key: str, row_key: str, columns: tuple[int, str]) -> tup
     return size, columns[1] or ("row over 1 MiB" if size > MAX_ROW else "")
 
 
-@functools.lru_cache(maxsize=1024)
-def _name_bytes(name: str) -> int:
-    return 2 * text_bytes(name)
+def _value_bytes(kind: str, value: object) -> int:
+    return 2 * text_bytes(value) + 2 if kind == "String" and isinstance(value, str) else _FIXED.get(kind, 8)
+
+
+@functools.lru_cache(maxsize=256)
+def _names_bytes(names: tuple[str, ...]) -> int:
+    return sum(2 * text_bytes(name) for name in names)

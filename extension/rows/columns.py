@@ -21,12 +21,17 @@ def valid(name: str) -> str:
     return repaired if repaired.isidentifier() else f"_{repaired}"
 
 
+@functools.lru_cache(maxsize=256)
+def _all_valid(names: tuple[str, ...]) -> bool:
+    return all(valid(name) is name for name in names)
+
+
 def repaired(columns: Mapping[str, EdmValue]) -> tuple[dict[str, EdmValue], dict[str, int]]:
     """The columns under valid names, in order, and a counted reason per name that had to be another.
 
     Where two names become one, the later gets ``_2``, ``_3`` and so on: no value is lost.
     """
-    if all(valid(name) is name for name in columns):
+    if _all_valid(tuple(columns)):
         return dict(columns), {}
     out: dict[str, EdmValue] = {}
     reasons: dict[str, int] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -96,27 +95,3 @@ def _moment(text: str) -> EdmValue:
     if moment.year < _FIRST_YEAR:
         return ("String", text)
     return ("DateTime", ticks.trimmed(f"{moment.isoformat(timespec='microseconds')}Z"))
-
-
-def pack(rows: Iterable[Row]) -> list[list[Any]]:
-    """Rows as JSON-able lists ``[partition key, row key, {column: [type, value]}]``; null instead of the columns: those
-    of the row before (a metric's two rows have one dictionary)."""
-    out: list[list[Any]] = []
-    before = None
-    for row in rows:
-        out.append([row.partition_key, row.row_key, None if row.columns is before else row.columns])
-        before = row.columns
-    return out
-
-
-def unpack(packed: Iterable[list[Any]]) -> list[Row]:
-    """The way back from :func:`pack`; rows that shared their columns do so again."""
-    out: list[Row] = []
-    columns: dict[str, EdmValue] = {}
-    for partition_key, row_key, given in packed:
-        if given is not None:
-            columns = {name: (kind, value) for name, (kind, value) in given.items()}
-        elif not out:
-            raise ValueError("the first row has no columns")
-        out.append(Row(partition_key, row_key, columns))
-    return out

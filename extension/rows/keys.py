@@ -117,8 +117,11 @@ def encode_metric(name: str) -> str:
     return out
 
 
+_descending = lru_cache(maxsize=64)(ticks.descending)
+
+
 def metric_row_keys(name: str, window_start: int, instance_id: str = "") -> tuple[str, str]:
     """The two mirrored RowKeys of a metric row whose window starts at ``window_start`` (Unix seconds)."""
-    when, metric = ticks.descending(window_start), encode_metric(name)
+    when, metric = _descending(window_start), encode_metric(name)
     end = f"__{instance_id}" if instance_id else ""
     return f"{when}__{metric}{end}", f"{metric}__{when}{end}"

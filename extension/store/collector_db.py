@@ -15,13 +15,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from extension.pipeline.batches import Batch
+from extension.pipeline.metrics import Pair
 from extension.pipeline.records import Record
-from extension.rows.edm import pack
+from extension.rows.packed import pack
 from extension.rows.ticks import SECOND_US
-from extension.store import carry, gaps, ledger, salvage
+from extension.store import bodies, carry, gaps, ledger, salvage
 from extension.store.bounds import Bounds
 from extension.store.bounds import free_bytes as disk_free
 from extension.store.database import (
@@ -53,8 +55,6 @@ CREATE TABLE IF NOT EXISTS dropped(tbl TEXT, reason TEXT, n INTEGER NOT NULL, PR
 _SCHEMA += gaps.SCHEMA
 KEPT_SAMPLES_S = 90
 """Samples of the newest minute and a half are not given up: windows of a minute need them."""
-_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
-"""Made once: dumps() with options makes an encoder per call."""
 KEPT_GIVEN_UP = 5000
 """Batches that were dropped so long ago that none of them can be on its way any more need not be remembered."""
 
@@ -216,32 +216,29 @@ class CollectorStore:
 
     def put_raw(self, query: str, state: Any) -> None:
         """Keep a query's raw counters for the first sample after a restart."""
-        self.db.execute("INSERT OR REPLACE INTO raw VALUES(?,?)", (query, _json(state)))
+        self.db.execute("INSERT OR REPLACE INTO raw VALUES(?,?)", (query, bodies.to_json(state)))
 
     # -- samples and windows
 
-    def add_sample(self, source: str, at_us: int, found: Iterable[Record]) -> None:
+    def add_sample(self, source: str, at_us: int, found: Sequence[Record]) -> None:
         """Append the records that one run put into the local table ``source``."""
-        packed = [[r.partition_key, r.row_key, r.columns, *([1] if r.twin else [])] for r in found]
-        body = _json(packed)
-        self.db.execute("INSERT INTO samples VALUES(?,?,?)", (source, at_us, body))
+        self.db.execute("INSERT INTO samples VALUES(?,?,?)", (source, at_us, bodies.encode(found)))
 
     def add_samples(self, source: str, dated: Iterable[tuple[int, Record]]) -> None:
         """Append (time, record) pairs; neighbours of one time are kept together."""
-        for at_us, group in groupby(dated, lambda pair: pair[0]):
-            self.add_sample(source, at_us, (record for _, record in group))
+        for at_us, group in groupby(dated, itemgetter(0)):
+            self.add_sample(source, at_us, [record for _, record in group])
 
     def samples(self, source: str, begin_us: int, end_us: int) -> Iterator[tuple[int, Record]]:
         """(time, record) pairs of [begin, end) in time order, insertion order for equal times."""
         for t, body in self._bodies(source, begin_us, end_us):
-            for pk, rk, cols, *twin in json.loads(body):
-                yield t, Record({k: (v[0], v[1]) for k, v in cols.items()}, pk, rk, bool(twin))
+            for record in bodies.decode(body):
+                yield t, record
 
-    def columns(self, source: str, begin_us: int, end_us: int) -> Iterator[dict[str, Sequence[Any]]]:
-        """Only the columns of :meth:`samples`, with values of two items as they are stored: much less to make."""
+    def pairs(self, source: str, begin_us: int, end_us: int, by: str, of: str) -> Iterator[Pair]:
+        """The names in column ``by`` and the values in column ``of`` of :meth:`samples`, without making those."""
         for _, body in self._bodies(source, begin_us, end_us):
-            for found in json.loads(body):
-                yield found[2]
+            yield from bodies.pairs(body, by, of)
 
     def _bodies(self, source: str, begin_us: int, end_us: int) -> sqlite3.Cursor:
         return self.db.execute(
@@ -283,7 +280,7 @@ class CollectorStore:
         """Put batches into the outbox and count them as produced; returns how many rows."""
         total = 0
         for batch in batches:
-            text = _json(pack(batch.rows))
+            text = bodies.to_json(pack(batch.rows))
             n = len(batch.rows)
             self.db.execute(
                 "INSERT INTO outbox(t, moniker, tbl, n, body) VALUES(?,?,?,?,?)",

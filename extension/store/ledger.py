@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
-from extension.rows.edm import Row, unpack
+from extension.rows.edm import Row
+from extension.rows.packed import unpack
 from extension.store.database import open_reader
 
 

@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from extension.rows.edm import Row, unpack
+from extension.rows.edm import Row
+from extension.rows.packed import unpack
 from extension.store import carry
 from extension.store.database import (
     StoreError,

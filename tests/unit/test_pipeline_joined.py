@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from extension.pipeline import batches
 from extension.pipeline.batches import BATCH_ROWS, Batch, Joiner
 from extension.pipeline.places import event_hub_lanes, json_blob_lane, takes_rows
+from extension.pipeline.records import Record
 from extension.plan import Derived, LadQuery, Plan, Publisher, Query, Target, Unpivot
-from extension.rows.edm import Row, pack, unpack
+from extension.rows.edm import EdmValue, Row
+from extension.rows.packed import pack, unpack
 from extension.sinks.azure_batch import encode, encode_entity
 from extension.sinks.limits import check_batch
+from extension.store import bodies
 from extension.store.uploader_db import UploaderStore
 from tests.unit.test_collector_ticks import MINUTE, Bench
 
@@ -109,16 +112,63 @@ def test_a_transaction_that_is_undone_leaves_no_rows_behind(tmp_path: Path) -> N
     assert len(keys) == len(set(keys)) == 20
 
 
+_VALUES: st.SearchStrategy[EdmValue] = st.one_of(
+    st.tuples(st.just("String"), st.one_of(st.none(), st.text(max_size=5), st.just("same"))),
+    st.tuples(st.just("Double"), st.floats(allow_nan=False)),
+    st.tuples(st.sampled_from(["Int32", "Int64"]), st.integers(-9, 9)),
+    st.tuples(st.just("Boolean"), st.booleans()),
+)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("pq"), st.text(max_size=3), st.lists(_VALUES, max_size=3), st.booleans())),
+    st.booleans(),
+)
+def test_packed_rows_come_back_as_they_were(given: list[tuple[str, str, list[EdmValue], bool]], alike: bool) -> None:
+    rows: list[Row] = []
+    for partition, key, values, shares in given:
+        columns = dict(zip("abc", values * 3 if alike and values else values, strict=False))
+        if shares and rows:
+            columns = rows[-1].columns
+        rows.append(Row("p" if alike else partition, key, columns))
+    again = unpack(json.loads(json.dumps(pack(rows))))
+    assert again == rows
+    assert [repr(r) for r in again] == [repr(r) for r in rows]  # 1 is not True, 0.0 not -0.0
+
+
 def test_rows_with_one_dictionary_are_packed_once_and_share_it_again() -> None:
     columns = {"C": ("String", "x"), "T": ("Double", 0.1)}
     rows = [Row("p", "a", dict(columns)), Row("p", "b", columns), Row("p", "c", columns), Row("p", "d", dict(columns))]
     packed = json.loads(json.dumps(pack(rows)))
-    assert [part[2] is None for part in packed] == [False, False, True, False]
+    assert packed["n"] == [1, 2, 1]
+    assert packed["c"] == [["C", "String", "x"], ["T", "Double", [0.1, 0.1, 0.1]]]
     again = unpack(packed)
     assert again == rows
     assert again[1].columns is again[2].columns
-    with pytest.raises(ValueError, match="first row"):
-        unpack([["p", "a", None]])
+
+
+@pytest.mark.parametrize("damage", [{"k": ["a"]}, {"n": [1, 1]}, {"c": [["C", "String", ["x"]]]}])
+def test_packed_rows_that_miss_something_are_refused(damage: dict[str, object]) -> None:
+    packed = {"p": "p", "k": ["a", "b", "c"], "n": [1, 2], "c": [["C", "String", ["x", "y"]]]}
+    assert len(unpack(packed)) == 3
+    with pytest.raises(ValueError, match="row keys"):
+        unpack(packed | damage)
+
+
+def test_rows_of_an_older_store_are_read() -> None:
+    assert unpack([["p", "a", {"C": ["Int32", 1]}]]) == [Row("p", "a", {"C": ("Int32", 1)})]
+
+
+_RECORDS = st.lists(st.dictionaries(st.sampled_from("ab"), _VALUES, min_size=1), max_size=4)
+
+
+@given(_RECORDS, st.booleans(), st.booleans())
+def test_samples_come_back_as_they_were(given: list[dict[str, EdmValue]], keyed: bool, twin: bool) -> None:
+    found = [Record(columns, "p" if keyed else "", "", twin) for columns in given]
+    text = bodies.encode(found)
+    assert [repr(r) for r in bodies.decode(text)] == [repr(r) for r in found]
+    wanted = [(*r.columns["a"], *r.columns["b"]) for r in found if "a" in r.columns and "b" in r.columns]
+    assert [tuple(pair) for pair in bodies.pairs(text, "a", "b")] == wanted
 
 
 def test_rows_that_share_their_columns_are_sent_and_checked_as_others() -> None:
