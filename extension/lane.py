@@ -20,8 +20,10 @@ from extension.sinks import Sink, SinkError, open_sink
 from extension.store.database import StoreError
 from extension.store.uploader_db import Queued, UploaderStore
 
-IDLE_S = 30.0
-PRUNE_EVERY = 50
+PRUNE_EVERY, FEW = 50, 10
+"""Acknowledgements after which the old ones are forgotten: during a backlog, and when there is nothing else to do."""
+LOOK_S = 60.0
+"""A lane looks for batches so often by itself, in case that a wake word was lost."""
 ROUND = 20
 FRESH = 8
 """Of a round of batches, so many may be of those queued since a backlog was met: it must not hide what is now."""
@@ -133,7 +135,7 @@ class Lane:
                 self.drain()
             except StoreError as error:
                 self._say("error", str(error), str(error))
-            self.wake.wait(IDLE_S)
+            self.wake.wait(LOOK_S)
             self.wake.clear()
             self.stop.wait(self._phase)  # so that a fleet does not arrive in the same second
         if self._sink is not None:
@@ -154,9 +156,12 @@ class Lane:
             for batch in queued:
                 if batch.table not in self._put_aside() and not self._deliver(batch):
                     return
+            if len(queued) < ROUND and not self._aside:
+                break  # whoever queues more wakes this lane again
             if len(queued) >= ROUND:
                 self._rest(self._cpu_clock() - spent, self._monotonic() - begun)
-        self._prune()
+        if self._since_prune >= FEW or self._store.unwritten:
+            self._prune()
 
     def _rest(self, cpu_s: float, elapsed_s: float) -> None:
         """Sleep so long that a backlog takes no more than its share of the CPU; all lanes of the process count."""
@@ -201,9 +206,8 @@ class Lane:
         return True
 
     def _prune(self) -> None:
-        if self._since_prune:
-            self._since_prune = 0
-            self._store.prune()
+        self._since_prune = 0
+        self._store.prune()
 
     def _send(self, table: str, rows: Sequence[Row], result: Delivery) -> None:
         """Send rows with all retries; halves and single refused rows are dealt with here."""

@@ -7,6 +7,7 @@ Field meanings and defaults: spec/mdsd.md 1.2 and 2.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -36,6 +37,15 @@ class Unpivot:
     column_value: str
     columns: tuple[str, ...]
     maps: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    @functools.cached_property
+    def parts(self) -> dict[str, tuple[tuple[str, str], float | None]]:
+        """Each listed column once -> (the name it gives, as a typed value; its factor, None if it is not mapped)."""
+        found: dict[str, tuple[tuple[str, str], float | None]] = {}
+        for column in self.columns:
+            label, factor = self.maps.get(column, (column, None))
+            found[column] = (("String", label), factor)
+        return found
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def counters(query: Query) -> list[str]:
     spec = query.unpivot
     if spec is None:
         return []
-    return list(dict.fromkeys(spec.maps[c][0] if c in spec.maps else c for c in spec.columns))
+    return list(dict.fromkeys(label[1] for label, _ in spec.parts.values()))
 
 
 def gap_text(seconds: float, until: float, cause: str) -> str:

@@ -14,13 +14,14 @@ from collections.abc import Callable
 from extension import component
 from extension.channel import Channel
 from extension.expiry import Announcer
-from extension.lane import CPU_SHARE, IDLE_S
+from extension.lane import CPU_SHARE
 from extension.lanes import lanes
 from extension.pipeline import places
 from extension.plan import Plan
 from extension.store.database import StoreError
 from extension.store.uploader_db import UploaderStore
 
+IDLE_S = 30.0
 BUSY_LIMIT_S = 120.0
 STOP_PATIENCE_S = 1.0
 MESSAGE_PATIENCE_S = 6.0

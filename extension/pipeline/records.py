@@ -65,19 +65,17 @@ def unpivot(columns: Mapping[str, EdmValue], spec: Unpivot) -> list[dict[str, Ed
     A mapped number becomes Double even with factor 1; an unmapped one keeps its type; strings and booleans are not
     scaled. Listed names that are absent are ignored; no match gives an empty list.
     """
-    listed = frozenset(spec.columns)
-    rest = {name: value for name, value in columns.items() if name not in listed}
-    out = []
+    parts, by, of = spec.parts, spec.column_name, spec.column_value
+    rest = {name: value for name, value in columns.items() if name not in parts}
+    out: list[dict[str, EdmValue]] = []
     for name, value in columns.items():
-        if name not in listed:
+        part = parts.get(name)
+        if part is None:
             continue
-        mapped = spec.maps.get(name)
-        label = name
-        if mapped is not None:
-            label, factor = mapped
-            if value[0] in NUMERIC:
-                value = ("Double", float(value[1]) * factor)
-        out.append({**rest, spec.column_name: ("String", label), spec.column_value: value})
+        label, factor = part
+        if factor is not None and value[0] in NUMERIC:
+            value = ("Double", float(value[1]) * factor)
+        out.append({**rest, by: label, of: value})
     return out
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 from urllib.parse import quote
@@ -33,13 +33,14 @@ def encode(address: str, table: str, rows: Sequence[Row]) -> tuple[bytes, str]:
     pieces = [f"--{batch}\r\nContent-Type: multipart/mixed; boundary={changes}\r\n"]
     start, partition = "", None
     columns, members = None, ""
+    made = _all_members(rows)
     for index, row in enumerate(rows):
         if row.partition_key != partition:
             partition = row.partition_key
             start = f"\r\n\r\nPUT {address}/{table}(PartitionKey='{key_in_url(partition)}',RowKey='"
         if row.columns is not columns:  # the two rows of a metric share theirs
             columns = row.columns
-            members = _members(columns)
+            members = next(made)
         entity = f'{{"PartitionKey":{_text(partition)},"RowKey":{_text(row.row_key)}{members}}}'
         pieces.append(
             f"{between}{index}{start}{key_in_url(row.row_key)}') HTTP/1.1\r\nContent-Type: application/json\r\n"
@@ -52,6 +53,31 @@ def encode(address: str, table: str, rows: Sequence[Row]) -> tuple[bytes, str]:
 def encode_entity(row: Row) -> str:
     """The row as one JSON object in ASCII, every type kept: Int64, Double and DateTime are marked."""
     return f'{{"PartitionKey":{_text(row.partition_key)},"RowKey":{_text(row.row_key)}{_members(row.columns)}}}'
+
+
+def _all_members(rows: Sequence[Row]) -> Iterator[str]:
+    """:func:`_members` of each set of columns in turn; by column where all have the same names, which is cheaper."""
+    distinct = [row.columns for row, before in zip(rows, (None, *rows), strict=False) if _other(row, before)]
+    names = tuple(distinct[0]) if distinct else ()
+    if not names or any(tuple(columns) != names for columns in distinct):
+        return map(_members, distinct)
+    found = [_column(name, [columns[name] for columns in distinct]) for name in names]
+    return map("".join, zip(*found, strict=True))
+
+
+def _other(row: Row, before: Row | None) -> bool:
+    return before is None or row.columns is not before.columns
+
+
+def _column(name: str, values: list[EdmValue]) -> list[str]:
+    """One column of all rows as members, each after a comma; NULLs are empty."""
+    first = values[0]
+    if isinstance(first[1], str) and values.count(first) == len(values):
+        return [_members({name: first})] * len(values)
+    if all(kind == "Double" and type(value) is float for kind, value in values):
+        head = "," + _name("Double", name)
+        return [head + _double(value) for _, value in values]
+    return [_members({name: value}) for value in values]
 
 
 def _members(columns: Mapping[str, EdmValue]) -> str:

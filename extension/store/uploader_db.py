@@ -245,6 +245,11 @@ class UploaderStore:
                 (ack.table, reason, n),
             )
 
+    @property
+    def unwritten(self) -> bool:
+        """Whether acknowledgements wait for room on the disk."""
+        return bool(self._unwritten)
+
     def prune(self) -> None:
         """Write what waits, and forget acknowledgements of batches that the collector has deleted."""
         with self._guarded():

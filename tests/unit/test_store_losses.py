@@ -164,7 +164,7 @@ def test_damage_that_sqlite_cannot_even_quote_is_damage(tmp_path: Path) -> None:
     store.close()
     uploads.close()
     raw = (tmp_path / "collector.db").read_bytes()
-    at = raw.index(b"samples_by_time")
+    at = raw.index(b"samples_at")
     (tmp_path / "collector.db").write_bytes(raw[:at] + bytes([0xE8, 0xB6]) + raw[at + 2 :])
     said: list[str] = []
     store, _ = _open(tmp_path, said)

@@ -234,7 +234,7 @@ def test_a_store_that_fails_for_a_while_does_not_end_the_lane(tmp_path: Path, mo
         return real(self, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(UploaderStore, "pending", pending)
-    monkeypatch.setattr("extension.lane.IDLE_S", 0.01)
+    monkeypatch.setattr("extension.lane.LOOK_S", 0.01)
     bench.lane.run()
     assert failing == [-1]
     assert bench.said[0] == ("error", "the store fails; rows stay queued")
