@@ -9,6 +9,10 @@ import os
 import sys
 from types import ModuleType
 
+RESIDENT = ("extension.watchdog", "extension.collector", "extension.uploader")
+"""Processes that live long."""
+COMPILE = "-"
+"""Instead of a module's name: load the one that follows, run nothing."""
 LATER = ("inspect",)
 """Modules that are loaded when something of theirs is used, not when they are imported: :mod:`dataclasses` imports
 ``inspect`` for the signature of classes without a docstring, and with it the compiler's modules (1.2 MiB)."""
@@ -24,13 +28,34 @@ class Later(ModuleType):
         return getattr(sys.modules[self.__name__], attribute)
 
 
+def compile_first(home: str, module: str, paths: str) -> None:
+    """Let a child load ``module`` if this copy of the program has never run: compiling a hundred files leaves 1.5 MiB
+    behind in the process that does it. Without a writable folder there is nothing to be had."""
+    path = os.path.join(home, *module.split(".")) + ".py"
+    folder, name = os.path.split(path)
+    cached = os.path.join(folder, "__pycache__", f"{name[:-3]}.{sys.implementation.cache_tag}.pyc")
+    if os.path.exists(cached) or sys.dont_write_bytecode or not os.access(folder, os.W_OK):
+        return
+    argv = [sys.executable, "-I", "-S", os.path.abspath(__file__), paths, COMPILE, module]
+    quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]  # what fails is said by us, then
+    try:
+        os.waitpid(os.posix_spawn(argv[0], argv, os.environ, file_actions=quiet), 0)
+    except OSError:
+        return
+
+
 def main() -> None:
     """Put the project and PATHS on ``sys.path`` and run MODULE's ``main()``; its int result is the exit code."""
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    extra = [p for p in sys.argv[1].split(os.pathsep) if p and p != home]
-    module = sys.argv[2]
+    paths, module = sys.argv[1:3]
+    extra = [p for p in paths.split(os.pathsep) if p and p != home]
     del sys.argv[1:3]
     sys.path[:] = [home, *extra, *(p for p in sys.path if p != os.path.dirname(os.path.abspath(__file__)))]
+    if module == COMPILE:
+        __import__(sys.argv[1])
+        return
+    if module in RESIDENT:
+        compile_first(home, module, paths)
     for name in LATER:
         sys.modules.setdefault(name, Later(name))
     __import__(module)

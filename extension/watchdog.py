@@ -280,7 +280,7 @@ class Watchdog:
                 component.reason = why
                 self._kill(component, signal.SIGTERM)
                 component.last_progress = min(component.last_progress, now - component.deadline + STOP_S)
-        self._publish_soon(now)
+        self._publish()  # now: later would be one more time to wake up
 
     # -- reload and stop
 

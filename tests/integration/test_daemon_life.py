@@ -143,7 +143,7 @@ def test_reload_takes_a_good_configuration_and_refuses_a_bad_one(tmp_path: Path)
         os.kill(watchdog, signal.SIGHUP)
         until(lambda: bool(bed.health().get("refused")), 20, bed.describe)
         assert bed.pid("collector") == collector
-        assert bed.status()["status"] == "error"
+        until(lambda: bed.status()["status"] == "error", 10, bed.describe)  # written after the health
         (bed.home / "xmlCfg.xml").write_text(good.replace('"Raw"', '"Other"'))
         os.kill(watchdog, signal.SIGHUP)
         until(lambda: _rows(tmp_path, "OtherVer2v0") > 0, 30, bed.describe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,3 +50,43 @@ def test_what_stands_for_a_module_gives_way_to_it() -> None:
         sys.modules.pop(name)
         if known is not None:
             sys.modules[name] = known
+
+
+_STUB = """
+import os
+with open({log!r}, "a") as file:
+    print(os.getpid(), file=file)
+def main():
+    print(os.getpid())
+    return 0
+"""
+
+
+def _run_stub(home: Path) -> str:
+    argv = [sys.executable, "-I", "-S", str(home / "extension" / "launch.py"), "", "extension.collector"]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_a_copy_that_has_never_run_is_compiled_by_a_child_once(tmp_path: Path) -> None:
+    package, log = tmp_path / "extension", tmp_path / "loaded"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    shutil.copy(launch.__file__, package / "launch.py")
+    (package / "collector.py").write_text(_STUB.format(log=str(log)))
+    pid = _run_stub(tmp_path)
+    child, parent = log.read_text().split()
+    assert parent == pid != child
+    pid = _run_stub(tmp_path)
+    assert log.read_text().split() == [child, parent, pid]
+
+
+def test_a_module_that_cannot_be_compiled_fails_in_its_own_process(tmp_path: Path) -> None:
+    package = tmp_path / "extension"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    shutil.copy(launch.__file__, package / "launch.py")
+    (package / "collector.py").write_text("def main(: pass")
+    argv = [sys.executable, "-I", "-S", str(package / "launch.py"), "", "extension.collector"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("SyntaxError") == 1
