@@ -181,18 +181,25 @@ def _on(numbers: tuple[int, ...], action: Callable[[int, object], None]) -> Iter
             signal.signal(number, old)
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _nothing(_number: int, _frame: object) -> None:
+    """Unlike SIG_IGN, a function is not inherited by children."""
+
+
 def _ended_by_signals() -> contextlib.AbstractContextManager[None]:
-    """SIGTERM and a terminal that goes away end the demo as Ctrl-C does: with disable and uninstall."""
+    """SIGTERM and a terminal that goes away end the demo as Ctrl-C does: with disable and uninstall.
+
+    A second signal does not end what the first one has begun.
+    """
 
     def interrupt(_number: int, _frame: object) -> None:
+        for number in _SIGNALS:
+            signal.signal(number, _nothing)
         raise KeyboardInterrupt
 
-    return _on((signal.SIGTERM, signal.SIGHUP), interrupt)
-
-
-def _undisturbed() -> contextlib.AbstractContextManager[None]:
-    """A second signal does not end what the first one has begun. (A function, so that children do not inherit it.)"""
-    return _on((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda _number, _frame: None)
+    return _on(_SIGNALS, interrupt)
 
 
 def live(root: str, seconds: float | None, progress: Progress) -> Result:
@@ -213,8 +220,8 @@ def live(root: str, seconds: float | None, progress: Progress) -> Result:
             return result
         _collect(root, seconds, progress, result)
     finally:
-        progress.say("VM agent: disable, uninstall")
-        with _undisturbed(), contextlib.suppress(AgentError):
+        with _on(_SIGNALS, _nothing), contextlib.suppress(AgentError):
+            progress.say("VM agent: disable, uninstall")
             result.commands += agent.disable()
             result.commands += agent.uninstall()
         result.left_running = [{"pid": pid, "command": line} for pid, line in agent.processes()]
