@@ -138,7 +138,14 @@ class Campaign:
                 self.alive[int(self.clock.now())] += 1
             if self.bed.process is not None:
                 self.bed.process.poll()
+            self._enable_again()
             time.sleep(min(0.2, max(0.0, moment - time.monotonic())))
+
+    def _enable_again(self) -> None:
+        """What an agent's next ``enable`` does where faults have killed all three before one could start another."""
+        if not any(map(self.bed.pid, COMPONENTS)) and not self.bed.pids():
+            self.say("nothing runs any more: enabled again")
+            self.bed.start()
 
     def _begin(self, fault: Fault) -> None:
         if fault.kind == "kill":
@@ -199,7 +206,7 @@ class Campaign:
     def _settle(self) -> int:
         """Wait until all is healthy, closed and delivered, then stop; the end (Unix s) of the last window."""
         describe = self.bed.describe
-        until(lambda: self.bed.pid("watchdog"), PATIENCE_S, describe)
+        until(self._watched, PATIENCE_S, describe)
         self.bed.wait_healthy(PATIENCE_S)
         last = int(self.clock.now()) // PERIOD * PERIOD
         until(lambda: min(self._closed(), default=0) >= last, PATIENCE_S, describe)
@@ -209,6 +216,10 @@ class Campaign:
         until(self._delivered, PATIENCE_S, describe)
         self.bed.stop(30)
         return last
+
+    def _watched(self) -> bool:
+        self._enable_again()
+        return bool(self.bed.pid("watchdog"))
 
     def _delivered(self) -> bool:
         """Whether nothing waits but what was queued a moment ago."""
