@@ -7,7 +7,6 @@ Standard library only, and little of it: this process lives as long as the machi
 from __future__ import annotations
 
 import errno
-import json
 import os
 import select
 import signal
@@ -15,10 +14,10 @@ import sys
 import time
 
 from extension import accepted, descriptor, locks, proc, spawn, watched
-from extension.channel import MAX_LINE
 from extension.extlog import ExtensionLog
 from extension.handover import Handover
 from extension.health import Publisher
+from extension.wires import Wires
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 STOP_S = 8.0
 HOUSEKEEPING_S = 60.0
-LOOK_S = 10.0
+LOOK_S = 20.0
 """How often at least it is looked whether the extension's folder and our lock are still there."""
 FIRST_HEALTH_S = 1.0
 STATUS_SETTLE_S = 0.5
@@ -48,12 +47,11 @@ class Watchdog:
         self._lock = lock
         self.log = log
         self.components = watched.components(where)
-        self._up: dict[int, tuple[Component, bytearray]] = {}
-        self._down: dict[Component, int] = {}
         self._handover = Handover(self._kill)
         self._stamp = accepted.stamp(where)
         self._terminal = where.mode == "foreground" and watched.has_terminal()
         self._poll = select.poll()
+        self._wires = Wires(self._poll, self._take, self._odd)
         self._stopping = False
         self._reload = False
         self._why = ""
@@ -122,7 +120,7 @@ class Watchdog:
                 except BlockingIOError:
                     continue
             else:
-                self._hear(fd)
+                self._wires.hear(fd)
         self._reap()
 
     # -- components
@@ -133,25 +131,15 @@ class Watchdog:
                 self._start(component, now)
 
     def _start(self, component: Component, now: float) -> None:
-        down_read, down_write = os.pipe()
-        up_read, up_write = os.pipe()
         stderr = watched.last_words(self.where)
         try:
-            pid = proc.spawn(self._argv(component), down_read, up_write, stderr)
+            pid = self._wires.spawn(component, self._argv(component), stderr)
         except OSError as error:
-            os.close(down_write)
-            os.close(up_read)
             component.ended(f"cannot be started: {error}", now)
             self._change(component)
             return
         finally:
-            for fd in (down_read, up_write, stderr):
-                os.close(fd)
-        for fd in (down_write, up_read):
-            os.set_blocking(fd, False)
-        self._down[component] = down_write
-        self._up[up_read] = (component, bytearray())
-        self._poll.register(up_read, select.POLLIN)
+            os.close(stderr)
         component.started(pid, now)
         self._publisher.pids(self.where, self.components[0].pid)
         self._publish_soon(now)
@@ -164,24 +152,8 @@ class Watchdog:
         extra = [accepted.WORD] if component.on_accepted else []
         return spawn.module_argv(component.module, self.where.path, *extra)
 
-    def _hear(self, fd: int) -> None:
-        component, buffer = self._up[fd]
-        try:
-            data = os.read(fd, 65536)
-        except BlockingIOError:
-            return
-        if not data:
-            self._forget(fd)
-            return
-        buffer += data
-        *lines, rest = bytes(buffer).split(b"\n")
-        buffer[:] = rest if len(rest) <= MAX_LINE else b""
-        for line in lines:
-            try:
-                event = json.loads(line)
-                self._take(component, event)
-            except (ValueError, KeyError, TypeError) as error:
-                self.log.warning(f"{component.name} sent an unreadable message ({error})")
+    def _odd(self, component: Component, why: str) -> None:
+        self.log.warning(f"{component.name} sent an unreadable message ({why})")
 
     def _take(self, component: Component, event: dict[str, object]) -> None:
         now = time.monotonic()
@@ -193,7 +165,7 @@ class Watchdog:
                 self._change(component)
                 self._accept(component)
             if event.get("wake"):
-                self._tell("uploader", b"w")
+                self._wires.tell("uploader", b"w")
         elif kind == "ready":
             if component in self.components:
                 self._handover.ready(component.name, now)
@@ -204,22 +176,9 @@ class Watchdog:
             write = {"error": self.log.error, "warning": self.log.warning}.get(str(event["level"]), self.log.info)
             write(f"{component.name}: {event['message']}")
         elif kind == "wake":
-            self._tell("uploader", b"w")
+            self._wires.tell("uploader", b"w")
         elif kind == "hello":
             component.deadline = float(str(event["deadline"]))
-
-    def _tell(self, name: str, word: bytes) -> None:
-        for component, fd in self._down.items():
-            if component.name == name:
-                try:
-                    os.write(fd, word)
-                except OSError:
-                    continue  # full: it has been told already; broken: its end is about to be noticed
-
-    def _forget(self, fd: int) -> None:
-        self._poll.unregister(fd)
-        os.close(fd)
-        self._up.pop(fd)
 
     def _reap(self) -> None:
         while True:
@@ -234,11 +193,7 @@ class Watchdog:
                     self._ended(component, os.waitstatus_to_exitcode(status))
 
     def _ended(self, component: Component, code: int) -> None:
-        for fd in [fd for fd, (owner, _) in self._up.items() if owner is component]:
-            self._hear(fd)  # its last words
-            if fd in self._up:
-                self._forget(fd)
-        os.close(self._down.pop(component))
+        self._wires.ended(component)
         how = f"ended with exit code {code}" if code >= 0 else f"was ended by {watched.signal_name(-code)}"
         if self._handover.gone(component) or self._stopping:
             component.pid, component.state = 0, "stopped"

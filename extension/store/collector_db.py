@@ -24,6 +24,7 @@ from extension.pipeline.records import Record
 from extension.rows.packed import pack
 from extension.rows.ticks import SECOND_US
 from extension.store import bodies, carry, gaps, ledger, salvage
+from extension.store.acks import Acknowledgements
 from extension.store.bounds import Bounds
 from extension.store.bounds import free_bytes as disk_free
 from extension.store.database import (
@@ -32,7 +33,6 @@ from extension.store.database import (
     is_corrupt,
     is_full,
     open_checked,
-    open_reader,
     open_writer,
     set_aside,
     transaction,
@@ -83,10 +83,7 @@ class CollectorStore:
         self._max_bytes = max_bytes
         self._report = report
         self._clock = clock
-        self._acks: sqlite3.Connection | None = None
-        self._acks_version = -1
-        self._acks_file = 0
-        self._settled = ""
+        self._acks = Acknowledgements(self._uploads, report)
         self._reported = ""
         try:
             self.db = self._open()
@@ -312,7 +309,7 @@ class CollectorStore:
 
     def _give_up(self, batches: int, reason: str) -> int:
         """As :meth:`drop_oldest`, in the open transaction. A batch may just be on its way: it is remembered."""
-        acked = self._acked_ids()
+        acked = self._acks.ids(self.generation)
         rows = 0
         found = self.db.execute("SELECT id, tbl, n FROM outbox ORDER BY id LIMIT ?", (batches,)).fetchall()
         for batch, table, n in found:
@@ -342,50 +339,16 @@ class CollectorStore:
                 self.db.execute("UPDATE dropped SET n=n-? WHERE tbl=? AND reason=?", (n, table, reason))
                 self.db.execute("DELETE FROM dropped WHERE tbl=? AND reason=? AND n<=0", (table, reason))
 
-    def _acked_ids(self) -> set[int]:
-        self._settled = ""
-        try:
-            self._open_acks()
-            if self._acks is None:
-                return set()
-            self._acks.execute("BEGIN")  # the totals must be those of these acknowledgements
-            try:
-                known = self._acks.execute("SELECT value FROM meta WHERE key='generation'").fetchone()
-                if known is None or known[0] != self.generation:
-                    return set()
-                self._settled = carry.totals(self._acks)
-                return {i for (i,) in self._acks.execute("SELECT batch FROM acks")}
-            finally:
-                self._acks.execute("COMMIT")
-        except (sqlite3.Error, StoreError) as error:
-            self._acks = None
-            self._report(f"cannot read {self._uploads}: {error}")
-            return set()
-
-    def _open_acks(self) -> None:
-        """The uploader's file; anew if it was replaced by another."""
-        found = inode(self._uploads)
-        if self._acks is not None and found != self._acks_file:
-            self._acks.close()
-            self._acks, self._acks_version = None, -1
-        if self._acks is None and found:
-            self._acks, self._acks_file = open_reader(self._uploads), found
-
     def _put_settled(self) -> None:
         """Keep the totals that go with the acknowledgements read last: their batches are deleted here."""
-        if self._settled:
-            self.put(carry.SETTLED, self._settled)
+        if self._acks.settled:
+            self.put(carry.SETTLED, self._acks.settled)
 
     def forget_delivered(self) -> int:
         """Delete the batches that the uploader has acknowledged; returns how many."""
-        with suppress(StoreError):
-            self._open_acks()
-        if self._acks is not None:
-            version = self._acks.execute("PRAGMA data_version").fetchone()[0]
-            if version == self._acks_version:
-                return 0
-            self._acks_version = version
-        acked = self._acked_ids()
+        if self._acks.unchanged():
+            return 0
+        acked = self._acks.ids(self.generation)
         if not acked:
             return 0
         low, high = min(acked), max(acked)
@@ -399,20 +362,14 @@ class CollectorStore:
         except sqlite3.OperationalError as error:
             if not is_full(error):
                 raise
-            self._acks_version = -1  # there is no room even to delete: next time
+            self._acks.look_again()  # there is no room even to delete: next time
             return 0
         return len(gone)
 
     def balances(self) -> dict[str, ledger.Balance]:
         """The ledger, through the connections that are open already. Raises StoreError, sqlite3.Error."""
-        self._open_acks()
-        if self._acks is None:
-            return ledger.balances(self.db, None)
-        self._acks.execute("BEGIN")
-        try:
-            return ledger.balances(self.db, self._acks)
-        finally:
-            self._acks.execute("COMMIT")
+        with self._acks.snapshot() as uploads:
+            return ledger.balances(self.db, uploads)
 
     def enforce_bounds(self) -> int:
         """Drop the oldest batches while the used part of the file is over 90 % of the cap; returns the rows dropped."""
@@ -433,6 +390,5 @@ class CollectorStore:
 
     def close(self) -> None:
         """Close both files."""
-        if self._acks is not None:
-            self._acks.close()
+        self._acks.close()
         self.db.close()
