@@ -9,9 +9,11 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGUSR2)
+EXEC_LOOKS, EXEC_LOOK_S = 200, 0.005
+"""How often and how long (s) it is waited for the command line of a process that is being executed."""
 
 
 def spawn(argv: Sequence[str], stdin: int, stdout: int, stderr: int, env: Mapping[str, str] | None = None) -> int:
@@ -83,13 +85,23 @@ def _wait(pid: int, deadline: float) -> int:
         time.sleep(0.005)
 
 
-def is_module(pid: int, module: str) -> bool:
-    """Whether process ``pid`` runs ``module`` of this project: a recycled pid does not."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return module.encode() in file.read().split(b"\0")
-    except OSError:
-        return False
+def is_module(pid: int, module: str, folder: str = "/proc", sleep: Callable[[float], None] = time.sleep) -> bool:
+    """Whether process ``pid`` runs ``module`` of this project: a recycled pid does not.
+
+    A process that has just been executed has an empty command line until the kernel has copied it: that is waited for.
+    One that is waiting to be reaped, or of the kernel, has none either, and no program: those are told at once.
+    """
+    for _ in range(EXEC_LOOKS):
+        try:
+            with open(f"{folder}/{pid}/cmdline", "rb") as file:
+                line = file.read()
+            if line:
+                return module.encode() in line.split(b"\0")
+            os.readlink(f"{folder}/{pid}/exe")
+        except OSError:
+            return False
+        sleep(EXEC_LOOK_S)
+    return False
 
 
 def usage(pid: int) -> tuple[int, int] | None:
