@@ -15,8 +15,8 @@ class Selection(NamedTuple):
     """A query as it applies to one class with instances.
 
     ``properties`` are the selected ones in declaration order, None for all; ``needs`` those that must be computed
-    (selected or looked at by WHERE); ``by_key`` tells that WHERE looks at nothing but name and IsAggregate, so that
-    it can be asked before anything is computed.
+    (selected or looked at by WHERE, which are ``looks_at``); ``by_key`` tells that WHERE looks at nothing but name and
+    IsAggregate, so that it can be asked before anything is computed.
     """
 
     cim_class: CimClass
@@ -24,6 +24,7 @@ class Selection(NamedTuple):
     needs: frozenset[str]
     matches: Predicate | None
     by_key: bool
+    looks_at: frozenset[str] = frozenset()
 
     def wants(self, name: str, aggregate: bool) -> bool:
         """False if WHERE rules out the instance of that name whatever its values are."""
@@ -116,4 +117,4 @@ def _selection(query: Query, cim_class: CimClass) -> Selection:
         needs = used.union(properties)
     matches = compile_condition(query.condition, cim_class) if query.condition else None
     by_key = used <= {cim_class.key(), "IsAggregate"}
-    return Selection(cim_class, properties, needs, matches, by_key)
+    return Selection(cim_class, properties, needs, matches, by_key, used)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omi_queries.binding import Bound, Selection, bind
 from omi_queries.scx.families import SCX, TRUE_DELTA, Families
-from omi_queries.scx.family import Ask, Counters, Family
+from omi_queries.scx.family import Ask, Counters, Family, Wants, Where, everything
 from omi_queries.scx.sampled import Sampled
 from omi_queries.scx.shared import Injected
 from omi_queries.types import Instance, Reading
@@ -116,7 +116,14 @@ class _Part:
         """The answer at ``tick``; ``again`` if that tick was asked before, so that rates have the same beginning."""
         old = self.earlier if again else self.latest
         selection = self.selection
-        ask = Ask(tick, old, selection.needs, selection.wants, skip)
+        wants: Wants = everything
+        where: Where | None = None
+        if selection.matches is not None:
+            if selection.by_key:
+                wants = selection.wants
+            else:
+                where = Where(selection.looks_at, selection.matches)
+        ask = Ask(tick, old, selection.needs, wants, skip, where)
         latest, found = self.family.sample(ask)
         # a file that could not be read is no reason to forget where the next rates begin
         self.earlier, self.latest = old, latest if latest.raw or old is None else old

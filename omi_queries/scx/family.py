@@ -15,6 +15,18 @@ Wants = Callable[[str, bool], bool]
 """(instance name, is it an aggregate) -> False if the query rules it out."""
 
 
+def everything(_name: str, _aggregate: bool) -> bool:
+    """Rules out nothing."""
+    return True
+
+
+class Where(NamedTuple):
+    """A WHERE that needs values: the properties it looks at, and whether an instance that has them passes."""
+
+    looks_at: frozenset[str]
+    passes: Callable[[Instance], bool | None]
+
+
 class Counters(NamedTuple):
     """Raw counters and when they were read, in seconds since boot."""
 
@@ -31,6 +43,7 @@ class Ask(NamedTuple):
 
     ``tick`` identifies the instant (None: now, shared with nobody); ``old`` are the counters that rates start from,
     None if there are none; ``needs`` the properties that are looked at; ``skip`` counts a reason for an absence.
+    ``where`` rules out more than ``wants``: nobody has to ask it, but it may save work.
     """
 
     tick: float | None
@@ -38,6 +51,7 @@ class Ask(NamedTuple):
     needs: frozenset[str]
     wants: Wants
     skip: Callable[[str], None]
+    where: Where | None = None
 
 
 class Family(Protocol):

@@ -54,14 +54,14 @@ class OtherFamilies:
             self._table.close()
 
     def _processes(self, class_name: str) -> Family:
-        from omi_queries.scx import process
+        from omi_queries.scx import process, process_family, process_history
 
         shared, injected = self._shared, self._shared.injected
         if self._table is None:
             from omi_queries.scx.processes import ProcessTable
 
             self._table = ProcessTable(shared.sources)
-        history: process.History = process.TrueDelta(self._table, injected.hz)
+        history: process_history.History = process_history.TrueDelta(self._table, injected.hz)
         if shared.scx:
             from omi_queries.scx.sampled_processes import SampledProcesses
 
@@ -69,11 +69,9 @@ class OtherFamilies:
                 self._sampled = SampledProcesses(self._table, injected.boottime)
             history = self._sampled
         units = process.Units(injected.hz, max(1, injected.page_size // 1024), shared.scx)
-        if class_name == process.PROCESS:
-            columns, rates = process.process_columns(units), process.process_rates(units)
-        else:
-            columns, rates = process.statistics_columns(units), process.statistics_rates(units)
-        return process.ProcessFamily(class_name, history, self._host, units, columns, rates)
+        columns_of = process.process_columns if class_name == process.PROCESS else process.statistics_columns
+        columns = columns_of(units)
+        return process_family.ProcessFamily(class_name, history, self._host, units, columns)
 
     def _endpoints(self, class_name: str) -> Family:
         from omi_queries.scx import endpoints

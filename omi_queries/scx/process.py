@@ -1,38 +1,32 @@
-"""SCX_UnixProcess and SCX_UnixProcessStatisticalInformation."""
+"""How the properties of the two classes of processes are made, a property of many processes at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
-from omi_queries import classes
 from omi_queries.procfs import shown
 from omi_queries.scx import processes as p
-from omi_queries.scx.family import NO_EARLIER, NO_TIME, NOTHING, UINT64_MAX, Ask, Counters, rates_of, template
-from omi_queries.scx.host import Host, cim_datetime
-from omi_queries.scx.processes import Process, ProcessTable, Walk
-from omi_queries.types import CimValue, Instance
+from omi_queries.scx.family import UINT64_MAX
+from omi_queries.scx.host import cim_datetime
+from omi_queries.scx.process_files import Files
+from omi_queries.scx.process_history import Change
+from omi_queries.scx.processes import Process
+from omi_queries.types import CimValue
 
 PROCESS, STATISTICS = "SCX_UnixProcess", "SCX_UnixProcessStatisticalInformation"
-OS_NAME = "Linux Distribution"
 _UINT8_MAX, _UINT32_MAX = 255, (1 << 32) - 1
 _YEAR_10000 = 253_402_300_800  # Unix seconds; later times have no CIM datetime
 _STATES = {b"R": 3, b"S": 6, b"D": 5, b"Z": 7, b"T": 8, b"W": 9, b"X": 7}
-_NEW = "processes without an earlier reading, rates are not known yet"
-_BACKWARDS = "processes whose counters went backwards"
+_MEMO = 4096  # names, times and sizes that are remembered with what they are turned into
 
 
-class Change(NamedTuple):
-    """What a process used in ``milliseconds``: clock ticks in user and system mode, and major faults."""
-
-    user: int
-    system: int
-    faults: int
-    milliseconds: int
-
-
-IDLE = Change(0, 0, 0, 1)
-"""Nothing at all."""
+def uint64s(values: Sequence[int]) -> Sequence[int]:
+    """``values``, each held to the range of uint64."""
+    if not values or (min(values) >= 0 and max(values) <= UINT64_MAX):
+        return values
+    return [min(max(0, value), UINT64_MAX) for value in values]
 
 
 class Units(NamedTuple):
@@ -46,16 +40,18 @@ class Units(NamedTuple):
     page_kib: int
     defects: bool
 
-    def milliseconds(self, ticks: int) -> int:
-        return min(ticks * self.hz if self.defects else ticks * 1000 // self.hz, UINT64_MAX)
+    def milliseconds(self, ticks: Sequence[int]) -> Sequence[int]:
+        hz = self.hz
+        return uint64s([each * hz for each in ticks] if self.defects else [each * 1000 // hz for each in ticks])
 
-    def pages(self, count: int) -> int:
-        """KiB of ``count`` pages."""
-        return min(max(0, count) * (4 if self.defects else self.page_kib), UINT64_MAX)
+    def pages(self, counts: Sequence[int]) -> Sequence[int]:
+        """KiB of each count of pages."""
+        kib = 4 if self.defects else self.page_kib
+        return uint64s([count * kib for count in counts])
 
-    def virtual(self, count: int) -> int:
-        """KiB of ``count`` pages of text or data (bytes in the original)."""
-        return min(count * 4096, UINT64_MAX) if self.defects else self.pages(count)
+    def virtual(self, counts: Sequence[int]) -> Sequence[int]:
+        """KiB of each count of pages of text or data (bytes in the original)."""
+        return uint64s([count * 4096 for count in counts]) if self.defects else self.pages(counts)
 
     def share(self, ticks: int, milliseconds: int) -> int:
         """Percent of one processor, truncated; may be above 100 for a process with threads."""
@@ -65,12 +61,19 @@ class Units(NamedTuple):
         return percent & _UINT8_MAX if self.defects else min(percent, _UINT8_MAX)
 
 
-Column = Callable[[Process], CimValue]
+StatColumn = Callable[[Sequence[Process]], Sequence[CimValue]]
+"""A property of each of the processes, from nothing but its stat."""
+FileColumn = Callable[[Files, Sequence[Process]], Sequence[CimValue]]
+"""A property of each of the processes, from another of its files."""
 RateColumn = Callable[[Change], CimValue]
 
 
-def _uint64(value: int) -> int:
-    return min(max(0, value), UINT64_MAX)
+class Columns(NamedTuple):
+    """How the properties of a class are made that are not the same for all processes."""
+
+    stat: dict[str, StatColumn]
+    files: dict[str, FileColumn]
+    rates: dict[str, RateColumn]
 
 
 def priority(value: int) -> int | None:
@@ -82,244 +85,135 @@ def priority(value: int) -> int | None:
 
 def arguments(raw: bytes) -> list[str] | None:
     """The NUL-separated /proc/PID/cmdline; None if there is nothing in it, as for kernel threads."""
-    if not raw:
-        return None
-    return [part.decode("utf-8", "backslashreplace") for part in raw.removesuffix(b"\0").split(b"\0")]
+    return raw.removesuffix(b"\0").decode("utf-8", "backslashreplace").split("\0") if raw else None
+
+
+def sizes(statm: bytes) -> tuple[int | None, int | None, int | None]:
+    """Pages shared, of text and of data from /proc/PID/statm; None where there is no number."""
+    fields = statm.split(None, 6)
+    shared, text, data = (fields[at] if len(fields) > at else b"" for at in (2, 3, 5))
+    return _size(shared), _size(text), _size(data)
+
+
+def _size(field: bytes) -> int | None:
+    return int(field) if field.isdigit() and len(field) < 20 else None
 
 
 def _wchan(raw: bytes) -> str | None:
     return shown(raw.strip()) or None
 
 
-def _statm(index: int) -> Callable[[Process], int | None]:
-    def get(process: Process) -> int | None:
-        fields = process.file("statm").split()
-        found = fields[index] if len(fields) > index else b""
-        return int(found) if found.isdigit() and len(found) < 20 else None
+def _names() -> StatColumn:
+    """The commands' names; of one that has ended and is not waited for, as ps(1) shows it."""
 
-    return get
+    @lru_cache(maxsize=_MEMO)
+    def name(command: bytes, state: bytes) -> str:
+        return f"[{shown(command)}] <defunct>" if state == b"Z" else shown(command)
+
+    return lambda all_: [name(one.command, one.state) for one in all_]
 
 
-def process_columns(units: Units) -> dict[str, Column]:
-    """How the properties of SCX_UnixProcess are made that depend on nothing but the process."""
-    return {
-        "Name": Process.name,
-        "Handle": lambda one: one.handle,
-        "Priority": lambda one: priority(one.numbers[p.PRIORITY]),
-        "ExecutionState": lambda one: _STATES.get(one.state, 0),
-        "KernelModeTime": lambda one: units.milliseconds(max(0, one.numbers[p.STIME])),
-        "UserModeTime": lambda one: units.milliseconds(max(0, one.numbers[p.UTIME])),
-        "ParentProcessID": lambda one: str(one.numbers[p.PPID]),
-        "RealUserID": Process.real_uid,
-        "ProcessGroupID": lambda one: _uint64(one.numbers[p.PGRP]),
-        "ProcessSessionID": lambda one: _uint64(one.numbers[p.SESSION]),
-        "ModulePath": lambda one: one.link("exe"),
-        "Parameters": lambda one: arguments(one.file("cmdline")),
-        "ProcessNiceValue": lambda one: min(max(0, one.numbers[p.NICE] + 20), _UINT32_MAX),
-        "ProcessWaitingForEvent": lambda one: _wchan(one.file("wchan")),
-        "UsedMemory": lambda one: units.pages(one.numbers[p.RSS]),
+def _number(field: int) -> Callable[[Sequence[Process]], list[int]]:
+    return lambda all_: [one.numbers[field] for one in all_]
+
+
+def _uint64(field: int) -> StatColumn:
+    get = _number(field)
+    return lambda all_: uint64s(get(all_))
+
+
+def _scaled(field: int, unit: Callable[[Sequence[int]], Sequence[int]]) -> StatColumn:
+    get = _number(field)
+    return lambda all_: unit(get(all_))
+
+
+def _handles(all_: Sequence[Process]) -> list[str]:
+    return [one.handle for one in all_]
+
+
+def _users(files: Files, all_: Sequence[Process]) -> list[int | None]:
+    """Each one's user, read once: one that changes its user does so with a change of its stat."""
+    unknown = [one for one in all_ if one.uid is None]
+    for one, status in zip(unknown, files.read("status", _handles(unknown)), strict=True):
+        one.uid = p.real_uid(status)
+    return [one.uid for one in all_]
+
+
+def creation(boot: int, hz: int) -> StatColumn:
+    """CreationDate on a machine that was booted at ``boot``."""
+
+    @lru_cache(maxsize=_MEMO)
+    def date(started: int) -> str | None:
+        return cim_datetime(started * 1_000_000) if 0 <= started < _YEAR_10000 else None
+
+    return lambda all_: [date(boot + one.numbers[p.STARTTIME] // hz) for one in all_]
+
+
+def process_columns(units: Units) -> Columns:
+    """Those of SCX_UnixProcess."""
+    waits, share, byte = lru_cache(maxsize=_MEMO)(_wchan), units.share, units.byte
+    stat: dict[str, StatColumn] = {
+        "Name": _names(),
+        "Handle": _handles,
+        "Priority": lambda all_: [priority(one.numbers[p.PRIORITY]) for one in all_],
+        "ExecutionState": lambda all_: [_STATES.get(one.state, 0) for one in all_],
+        "KernelModeTime": _scaled(p.STIME, units.milliseconds),
+        "UserModeTime": _scaled(p.UTIME, units.milliseconds),
+        "ParentProcessID": lambda all_: [str(one.numbers[p.PPID]) for one in all_],
+        "ProcessGroupID": _uint64(p.PGRP),
+        "ProcessSessionID": _uint64(p.SESSION),
+        "ProcessNiceValue": lambda all_: [min(max(0, one.numbers[p.NICE] + 20), _UINT32_MAX) for one in all_],
+        "UsedMemory": _scaled(p.RSS, units.pages),
     }
+    files: dict[str, FileColumn] = {
+        "RealUserID": _users,
+        "ModulePath": lambda files, all_: files.links("exe", _handles(all_)),
+        "Parameters": lambda files, all_: [arguments(raw) for raw in files.read("cmdline", _handles(all_))],
+        "ProcessWaitingForEvent": lambda files, all_: [waits(raw) for raw in files.read("wchan", _handles(all_))],
+    }
+    rates: dict[str, RateColumn] = {
+        "PercentBusyTime": lambda c: byte(share(c.user, c.milliseconds) + share(c.system, c.milliseconds)),
+    }
+    return Columns(stat, files, rates)
 
 
-def process_rates(units: Units) -> dict[str, RateColumn]:
-    """How the rates of SCX_UnixProcess are made."""
+def statistics_columns(units: Units) -> Columns:
+    """Those of SCX_UnixProcessStatisticalInformation."""
+    known = lru_cache(maxsize=_MEMO)(sizes)
 
-    share, byte = units.share, units.byte
-    return {"PercentBusyTime": lambda c: byte(share(c.user, c.milliseconds) + share(c.system, c.milliseconds))}
-
-
-def statistics_columns(units: Units) -> dict[str, Column]:
-    """How the properties of SCX_UnixProcessStatisticalInformation are made that depend on nothing but the process."""
-    text, data, shared = _statm(3), _statm(5), _statm(2)
-
-    def scaled(get: Callable[[Process], int | None], unit: Callable[[int], int]) -> Column:
-        def column(one: Process) -> int | None:
-            found = get(one)
-            return None if found is None else unit(found)
+    def size(at: int, unit: Callable[[Sequence[int]], Sequence[int]]) -> FileColumn:
+        def column(files: Files, all_: Sequence[Process]) -> list[int | None]:
+            found = [known(raw)[at] for raw in files.read("statm", _handles(all_))]
+            scaled = iter(unit([pages for pages in found if pages is not None]))
+            return [None if pages is None else next(scaled) for pages in found]
 
         return column
 
-    def resident(one: Process) -> int:
-        size = one.numbers[p.VSIZE]
-        return units.byte(100 * units.pages(one.numbers[p.RSS]) * 1024 // size) if size > 0 else 0
-
-    return {
-        "Name": Process.name,
-        "Handle": lambda one: one.handle,
-        "VirtualText": scaled(text, units.virtual),
-        "VirtualData": scaled(data, units.virtual),
-        "VirtualSharedMemory": scaled(shared, units.pages),
-        "CpuTimeDeadChildren": lambda one: _uint64(one.numbers[p.CUTIME] + one.numbers[p.CSTIME]),
-        "SystemTimeDeadChildren": lambda one: _uint64(one.numbers[p.CSTIME]),
-        "UsedMemory": lambda one: units.pages(one.numbers[p.RSS]),
-        "PercentUsedMemory": resident,
-    }
-
-
-def statistics_rates(units: Units) -> dict[str, RateColumn]:
-    """How the rates of SCX_UnixProcessStatisticalInformation are made."""
+    def resident(all_: Sequence[Process]) -> list[int]:
+        kib = units.pages([one.numbers[p.RSS] for one in all_])
+        whole = [one.numbers[p.VSIZE] for one in all_]
+        return [units.byte(100 * used * 1024 // size) if size > 0 else 0 for used, size in zip(kib, whole, strict=True)]
 
     def faults(change: Change) -> int:
         return min(1000 * change.faults // change.milliseconds, UINT64_MAX) if change.milliseconds > 0 else 0
 
-    return {
+    stat: dict[str, StatColumn] = {
+        "Name": _names(),
+        "Handle": _handles,
+        "CpuTimeDeadChildren": lambda all_: uint64s([one.numbers[p.CUTIME] + one.numbers[p.CSTIME] for one in all_]),
+        "SystemTimeDeadChildren": _uint64(p.CSTIME),
+        "UsedMemory": _scaled(p.RSS, units.pages),
+        "PercentUsedMemory": resident,
+    }
+    files: dict[str, FileColumn] = {
+        "VirtualText": size(1, units.virtual),
+        "VirtualData": size(2, units.virtual),
+        "VirtualSharedMemory": size(0, units.pages),
+    }
+    rates: dict[str, RateColumn] = {
         "CPUTime": lambda c: min(units.share(c.user + c.system, c.milliseconds), _UINT32_MAX),
         "PercentUserTime": lambda c: units.byte(units.share(c.user, c.milliseconds)),
         "PercentPrivilegedTime": lambda c: units.byte(units.share(c.system, c.milliseconds)),
         "PagesReadPerSec": faults,
     }
-
-
-class History(Protocol):
-    """Where processes come from and what they did since an earlier time."""
-
-    def walk(self, ask: Ask) -> Walk:
-        """The processes to answer with."""
-
-    def begin(self, ask: Ask, walk: Walk) -> tuple[Counters, Callable[[Process], Change | None]]:
-        """The counters to keep, and what a process did since ``ask.old``: None, with the reason counted, if unknown."""
-
-
-class TrueDelta:
-    """The change since the stream's own earlier reading. A process that began since then began from nothing."""
-
-    def __init__(self, table: ProcessTable, hz: int) -> None:
-        self._table = table
-        self._hz = hz
-
-    def walk(self, ask: Ask) -> Walk:
-        return self._table.get(ask.tick)
-
-    def begin(self, ask: Ask, walk: Walk) -> tuple[Counters, Callable[[Process], Change | None]]:
-        new, old = walk.counters(), ask.old
-        if old is None:
-            ask.skip(NO_EARLIER)
-            return new, lambda _one: None
-        milliseconds = int((new.at - old.at) * 1000)
-        if milliseconds <= 0:
-            ask.skip(NO_TIME)
-            return new, lambda _one: None
-        earliest = old.at * self._hz - self._hz
-        before_of = old.raw.get
-
-        def change(one: Process) -> Change | None:
-            now, before = one.numbers, before_of(one.handle)
-            if now is before:  # its stat did not change
-                return IDLE
-            user, system, faults = now[p.UTIME], now[p.STIME], now[p.MAJFLT]
-            if before is not None and before[p.STARTTIME] == now[p.STARTTIME]:
-                user, system, faults = user - before[p.UTIME], system - before[p.STIME], faults - before[p.MAJFLT]
-            elif now[p.STARTTIME] < earliest:  # another process of the same number, or one that was hidden
-                ask.skip(_NEW)
-                return None
-            if user < 0 or system < 0 or faults < 0:
-                ask.skip(_BACKWARDS)
-                return None
-            return Change(user, system, faults, milliseconds)
-
-        return new, change
-
-
-class Endings:
-    """When a process was first seen to have ended without being waited for, in Unix microseconds."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._seen: dict[tuple[str, int], int] = {}
-
-    def look(self, walk: Walk) -> Callable[[Process], CimValue]:
-        """Take note of the ended ones of ``walk``; the TerminationDate of a process."""
-        now = int(self._host.wall() * 1_000_000)
-        ended = ((one.handle, one.numbers[p.STARTTIME]) for one in walk.processes.values() if one.state == b"Z")
-        self._seen = {key: self._seen.get(key, now) for key in ended}
-
-        def date(one: Process) -> CimValue:
-            at = self._seen.get((one.handle, one.numbers[p.STARTTIME]))
-            return None if at is None else cim_datetime(at)
-
-        return date
-
-
-class ProcessFamily:
-    """Instances of one of the two classes. Raw counters are not kept over a restart: there are too many."""
-
-    width = 0
-    exact = True  # instances carry nothing but the needed properties
-
-    def __init__(
-        self,
-        class_name: str,
-        history: History,
-        host: Host,
-        units: Units,
-        columns: dict[str, Column],
-        rates: dict[str, RateColumn],
-    ) -> None:
-        cim_class = classes.get(class_name)
-        self._history = history
-        self._host = host
-        self._units = units
-        self._columns = columns
-        self._rate_columns = rates
-        self._rates = rates_of(cim_class)
-        self._template = template(cim_class)
-        self._template["OSName"] = OS_NAME
-        self._dated = "CreationDate" in self._template
-        self._endings = Endings(host)
-
-    def counters(self) -> Counters:
-        """What the processes have used so far."""
-        ask = Ask(None, None, self._rates, lambda _name, _aggregate: False, lambda _reason: None)
-        return self._history.begin(ask, self._history.walk(ask))[0]
-
-    def sample(self, ask: Ask) -> tuple[Counters, list[Instance]]:
-        walk = self._history.walk(ask)
-        for note in walk.notes:
-            ask.skip(note)
-        columns = [(name, make) for name, make in self._columns.items() if name in ask.needs]
-        if self._dated:
-            columns += self._dates(ask.needs, walk)
-        rated = not ask.needs.isdisjoint(self._rates)
-        new, change = self._history.begin(ask, walk) if rated else (NOTHING, None)
-        base = {name: value for name, value in self._template.items() if name in ask.needs}  # the rest is not looked at
-        if "CSName" in base:
-            base["CSName"] = self._host.name()
-        rates = [(name, make) for name, make in self._rate_columns.items() if name in base]
-        idle = {name: make(IDLE) for name, make in rates}
-        found: list[Instance] = []
-        for one in walk.processes.values():
-            if not ask.wants(one.handle, False):
-                continue
-            instance = dict(base)
-            for name, make in columns:
-                instance[name] = make(one)
-            if change is not None:
-                used = change(one)
-                if used is IDLE:
-                    instance.update(idle)
-                elif used is not None:
-                    for name, rate in rates:
-                        instance[name] = rate(used)
-                else:
-                    for name, _ in rates:
-                        del instance[name]
-            found.append(instance)
-        return new, found
-
-    def _dates(self, needs: frozenset[str], walk: Walk) -> list[tuple[str, Column]]:
-        found: list[tuple[str, Column]] = []
-        if "CreationDate" in needs:
-            boot = self._host.boot_time()
-            if boot is not None:
-                found.append(("CreationDate", _creation(boot, self._units.hz)))
-        if "TerminationDate" in needs:
-            found.append(("TerminationDate", self._endings.look(walk)))
-        return found
-
-
-def _creation(boot: int, hz: int) -> Column:
-    def date(one: Process) -> str | None:
-        started = boot + one.numbers[p.STARTTIME] // hz
-        return cim_datetime(started * 1_000_000) if 0 <= started < _YEAR_10000 else None
-
-    return date
+    return Columns(stat, files, rates)

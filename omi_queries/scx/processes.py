@@ -5,66 +5,49 @@ The walk reads /proc/PID/stat only (proc(5)); other files of a process are read 
 
 from __future__ import annotations
 
-import os
+import errno
 from operator import itemgetter
 from typing import NamedTuple
 
-from omi_queries.procfs import shown
 from omi_queries.scx.family import Counters
+from omi_queries.scx.process_files import Files
 from omi_queries.sources import Sources
 
 _FIELDS = 22  # of /proc/PID/stat from the state on, up to rss (proc(5): its fields 3 to 24)
 _pick = itemgetter(1, 2, 3, 9, 11, 12, 13, 14, 15, 16, 19, 20, 21)
 PPID, PGRP, SESSION, MAJFLT, UTIME, STIME, CUTIME, CSTIME, PRIORITY, NICE, STARTTIME, VSIZE, RSS = range(13)
 _STAT_SIZE = 1500  # 52 numbers of at most 20 digits and a name
-_CHUNK = 4096
-_FILE_LIMIT = 128 * 1024
-_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-_DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
-
+_UNDERSCORE = ord("_")
+_ENDED = (errno.ENOENT, errno.ESRCH)  # since the folder was listed
 
 Stat = tuple[bytes, bytes, tuple[int, ...]]
 """What /proc/PID/stat says: the command raw, the state as one letter, and the numbers that are used."""
 
 
 class Process:
-    """One process: ``handle`` is its pid as text, ``raw`` its stat as read, the rest as in :class:`Stat`."""
+    """One process as it is until its stat changes: a change makes another one of it.
 
-    __slots__ = ("_files", "_uid", "command", "handle", "numbers", "raw", "state")
+    ``handle`` is its pid as text, ``raw`` its stat as read, the rest as in :class:`Stat`. ``steady`` tells that the
+    stat was the same when it was read again; ``uid`` is the user it runs for, None if not known (yet).
+    """
 
-    def __init__(self, handle: str, raw: bytes, stat: Stat, files: Files) -> None:
+    __slots__ = ("command", "handle", "numbers", "raw", "state", "steady", "uid")
+
+    def __init__(self, handle: str, raw: bytes, stat: Stat) -> None:
         self.handle = handle
         self.raw = raw
         self.command, self.state, self.numbers = stat
-        self._files = files
-        self._uid: int | None = None
-
-    def name(self) -> str:
-        """The command's name; of one that has ended and is not waited for, as ps(1) shows it."""
-        name = shown(self.command)
-        return f"[{name}] <defunct>" if self.state == b"Z" else name
-
-    def file(self, name: str) -> bytes:
-        """Another file of the process, b"" if it has gone or may not be read."""
-        return self._files.read(self.handle, name)
-
-    def real_uid(self) -> int | None:
-        """The user it runs for. Read once: one that changes its user does so with a change of its stat."""
-        if self._uid is None:
-            self._uid = real_uid(self.file("status"))
-        return self._uid
-
-    def link(self, name: str) -> str | None:
-        """The target of one of the process's links, None if it has gone or may not be read."""
-        return self._files.link(self.handle, name)
+        self.steady = False
+        self.uid: int | None = None
 
 
 class Walk(NamedTuple):
-    """The processes by handle, in the order of their numbers, and why some are missing."""
+    """The processes by handle, in the order of their numbers, why some are missing, and their other files."""
 
     at: float
     processes: dict[str, Process]
     notes: tuple[str, ...]
+    files: Files
 
     def counters(self) -> Counters:
         """The numbers of each process's stat by handle."""
@@ -78,7 +61,7 @@ def parse_stat(data: bytes) -> Stat | None:
     """
     head, found, tail = data.rpartition(b") ")
     at = head.find(b"(")
-    if not found or at < 0 or b"_" in tail:  # int() takes 1_0 for a number
+    if not found or at < 0 or _UNDERSCORE in tail:  # int() takes 1_0 for a number
         return None
     fields = tail.split(None, _FIELDS)
     if len(fields) < _FIELDS or len(fields[0]) != 1 or not fields[0].isalpha():
@@ -96,67 +79,6 @@ def real_uid(status: bytes) -> int | None:
     return int(fields[0]) if fields and fields[0].isdigit() and len(fields[0]) < 20 else None
 
 
-class Files:
-    """Files of processes, each read at most once until it is told to forget."""
-
-    def __init__(self, proc: str) -> None:
-        self._proc = proc
-        self._directory = -1
-        self._read: dict[tuple[str, str], bytes] = {}
-
-    def begin(self) -> int:
-        """Forget what was read; a descriptor of the folder, valid until the next time."""
-        self.close()
-        self._directory = os.open(self._proc, _DIRECTORY)
-        return self._directory
-
-    def close(self) -> None:
-        self._read = {}
-        if self._directory >= 0:
-            os.close(self._directory)
-            self._directory = -1
-
-    def read(self, handle: str, name: str) -> bytes:
-        known = self._read.get((handle, name))
-        if known is None:
-            known = b""
-            if self._directory >= 0:
-                try:
-                    descriptor = os.open(f"{handle}/{name}", _OPEN, dir_fd=self._directory)
-                except OSError:
-                    pass
-                else:
-                    known = _read(descriptor)
-            self._read[handle, name] = known
-        return known
-
-    def link(self, handle: str, name: str) -> str | None:
-        if self._directory < 0:
-            return None
-        try:
-            raw = os.readlink(f"{handle}/{name}".encode(), dir_fd=self._directory)
-        except OSError:
-            return None
-        return raw.decode("utf-8", "backslashreplace")
-
-
-def _read(descriptor: int) -> bytes:
-    """The content up to 128 KiB (an argument list may be megabytes long), b"" if the process ended meanwhile."""
-    try:
-        data = os.read(descriptor, _CHUNK)
-        if len(data) < _CHUNK:
-            return data
-        parts = [data]
-        while data and sum(map(len, parts)) < _FILE_LIMIT:
-            data = os.read(descriptor, _FILE_LIMIT)
-            parts.append(data)
-        return b"".join(parts)[:_FILE_LIMIT]
-    except OSError:
-        return b""
-    finally:
-        os.close(descriptor)
-
-
 class ProcessTable:
     """The processes below a root, walked at most once per tick."""
 
@@ -164,7 +86,8 @@ class ProcessTable:
         self._clock = sources.clock
         self._files = Files(sources.path("/proc"))
         self._tick: float | None = None
-        self._last = Walk(0.0, {}, ())
+        self.nothing = Walk(0.0, {}, (), self._files)
+        self._last = self.nothing
 
     def get(self, tick: float | None) -> Walk:
         """The processes at ``tick``; None walks anew."""
@@ -174,41 +97,30 @@ class ProcessTable:
             try:
                 self._last = self._walk(at)
             except OSError as error:
-                self._last = Walk(at, {}, (f"/proc: {error.strerror or error}",))
+                self._last = Walk(at, {}, (f"/proc: {error.strerror or error}",), self._files)
         return self._last
 
     def _walk(self, at: float) -> Walk:
-        files = self._files
-        directory = files.begin()
+        handles = self._files.begin()
         found: dict[str, Process] = {}
-        earlier = self._last.processes
+        earlier = self._last.processes.get
         unreadable = refused = 0
-        for handle in sorted(filter(str.isdecimal, os.listdir(directory)), key=int):
-            try:
-                descriptor = os.open(handle + "/stat", _OPEN, dir_fd=directory)
-                try:
-                    data = os.read(descriptor, _STAT_SIZE)
-                finally:
-                    os.close(descriptor)
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # it ended since the folder was listed
-            except OSError:  # another user's where /proc is mounted with hidepid
-                refused += 1
-                continue
-            known = earlier.get(handle)
+        for handle, data in zip(handles, self._files.first("stat", handles, _STAT_SIZE), strict=True):
+            known = earlier(handle)
             if known is not None and known.raw == data:  # most processes do nothing, most of the time
+                known.steady = True
                 found[handle] = known
-                continue
-            parsed = parse_stat(data)
-            if parsed is None:
+            elif isinstance(data, int):
+                refused += data not in _ENDED  # another user's where /proc is mounted with hidepid
+            elif (parsed := parse_stat(data)) is None:
                 unreadable += 1
             else:
-                found[handle] = Process(handle, data, parsed, files)
+                found[handle] = Process(handle, data, parsed)
         notes = (
             f"/proc: stat of {unreadable} processes is unreadable" if unreadable else "",
             f"/proc: stat of {refused} processes may not be read" if refused else "",
         )
-        return Walk(at, found, tuple(filter(None, notes)))
+        return Walk(at, found, tuple(filter(None, notes)), self._files)
 
     def close(self) -> None:
         self._files.close()

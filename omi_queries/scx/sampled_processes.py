@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from omi_queries.scx.family import NOTHING, Ask, Counters
-from omi_queries.scx.process import Change
+from omi_queries.scx.process_history import Change, Changes
 from omi_queries.scx.processes import MAJFLT, STARTTIME, STIME, UTIME, Process, ProcessTable, Walk
 from omi_queries.scx.ring import Ring
 from omi_queries.scx.sampled import PERIOD, SIZE
@@ -17,7 +17,7 @@ class SampledProcesses:
     def __init__(self, table: ProcessTable, clock: Callable[[], float]) -> None:
         self._table = table
         self._clock = clock
-        self._walk = Walk(0.0, {}, ())
+        self._walk = table.nothing
         self.ring = Ring(PERIOD, SIZE, self._take)
 
     def _take(self) -> Counters:
@@ -28,7 +28,7 @@ class SampledProcesses:
         self.ring.sample(self._clock())
         return self._walk
 
-    def begin(self, _ask: Ask, _walk: Walk) -> tuple[Counters, Callable[[Process], Change | None]]:
+    def begin(self, _ask: Ask, _walk: Walk) -> tuple[Counters, Changes]:
         samples = self.ring.samples
 
         def change(one: Process) -> Change | None:
@@ -40,4 +40,7 @@ class SampledProcesses:
                     return Change(user, system, faults, int((samples[-1].at - old.at) * 1000))
             return None
 
-        return NOTHING, change
+        def changes(processes: Sequence[Process]) -> list[Change | None]:
+            return [change(one) for one in processes]
+
+        return NOTHING, changes
