@@ -12,7 +12,7 @@ import select
 from typing import NamedTuple
 
 from omi_queries.blockdev import BlockDevices
-from omi_queries.procfs import ProcFile, shown, why
+from omi_queries.procfs import EMPTY, ProcFile, shown, why
 from omi_queries.sources import Sources
 
 _IGNORED = frozenset(
@@ -111,7 +111,9 @@ class MountTable:
         self._polled = -1
         self._tick: float | None = None
         self._data: bytes | None = None
-        self._known: frozenset[str] = frozenset()
+        self._table = EMPTY
+        self._names: frozenset[str] = frozenset()  # of the table's disks
+        self._known = self._names  # when the layout was worked out
         self._at = 0.0
         self._layout = Layout((), (), ())
 
@@ -138,7 +140,8 @@ class MountTable:
 
     def _refresh(self, tick: float | None) -> None:
         disks = self._sources.diskstats.get(tick)
-        known = disks.table.rows.keys()
+        if disks.table is not self._table:
+            self._table, self._names = disks.table, frozenset(disks.table.rows)
         data = self._data
         if self._changed():
             try:
@@ -147,8 +150,8 @@ class MountTable:
                 return self._unreadable(why(self._file.name, error))
         if not data:
             return self._unreadable(f"{self._file.name}: empty")
-        if data != self._data or known != self._known or disks.at - self._at > _MAX_AGE:
-            self._data, self._known, self._at = data, frozenset(known), disks.at
+        if data != self._data or self._names != self._known or disks.at - self._at > _MAX_AGE:
+            self._data, self._known, self._at = data, self._names, disks.at
             mounts, notes = select_mounts(data)
             self._layout = self._merged(mounts, notes, BlockDevices(self._sources.root, self._known))
         return None

@@ -30,8 +30,9 @@ _NOTHING: Mapping[str, int] = {}
 class Reading(NamedTuple):
     """The answer to a query at one instant.
 
-    ``instances`` passed WHERE and carry the selected properties only; ``types`` maps every property of the class
-    to its CIM type; ``source`` names the backend; ``skipped`` counts, by reason, what is missing from this
+    ``instances`` passed WHERE and carry the selected properties only; nobody changes them: one that says the same again
+    may be the same object in the next reading. ``types`` maps every property of the class to its CIM type;
+    ``source`` names the backend; ``skipped`` counts, by reason, what is missing from this
     sample; ``warnings`` tell about the query itself and are the same in each reading; ``why`` says what is wrong with
     a better source that should have answered.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from omi_queries.mounts import FileSystem
 from omi_queries.scx.family import Ask
@@ -19,28 +19,45 @@ class Space:
         self._statvfs = statvfs
         self._patience = Patience(statvfs)
         self._tick: float | None = None
-        self._known: dict[str, os.statvfs_result | str] = {}
+        self._known: dict[str, os.statvfs_result] = {}
+        self._failed: dict[str, str] = {}
+        self._sorted: tuple[Sequence[FileSystem], list[str], list[FileSystem]] = ((), [], [])
 
-    def get(self, ask: Ask, file_systems: Iterable[FileSystem]) -> dict[str, os.statvfs_result]:
-        """Answers by path for those that are mounted; failures are counted and left out."""
+    def get(self, ask: Ask, file_systems: Sequence[FileSystem]) -> dict[str, os.statvfs_result]:
+        """Answers by path for those that are mounted, and for what else was asked at this tick.
+
+        Failures are counted and left out.
+        """
         if ask.tick is None or ask.tick != self._tick:
-            self._tick, self._known = ask.tick, {}
-        good: dict[str, os.statvfs_result] = {}
-        for one in file_systems:
-            if not one.online:
-                continue
-            answer = self._known.get(one.path)
-            if answer is None:
-                answer = self._known[one.path] = self._ask(one)
-            if isinstance(answer, str):
-                ask.skip(answer)
-            else:
-                good[one.path] = answer
-        return good
-
-    def _ask(self, one: FileSystem) -> os.statvfs_result | str:
+            self._tick, self._known, self._failed = ask.tick, {}, {}
+        known = self._known
+        local, others = self._by_kind(file_systems)
+        asked = [path for path in local if path not in known] if known or self._failed else local
         try:
-            return self._statvfs(one.path) if one.fstype in LOCAL else self._patience.ask(one.path)
+            known.update(zip(asked, map(self._statvfs, asked), strict=True))
+        except (OSError, ValueError):
+            others = [one for one in file_systems if one.online]  # asked one by one from there on
+        for one in others:
+            if one.path not in known and not self._ask(one):
+                ask.skip(self._failed[one.path])
+        return known
+
+    def _by_kind(self, file_systems: Sequence[FileSystem]) -> tuple[list[str], list[FileSystem]]:
+        """Paths of the local ones, and the others; of those that are mounted."""
+        if self._sorted[0] is not file_systems:  # else the same as last time
+            mounted = [one for one in file_systems if one.online]
+            local = [one.path for one in mounted if one.fstype in LOCAL]
+            self._sorted = (file_systems, local, [one for one in mounted if one.fstype not in LOCAL])
+        return self._sorted[1:]
+
+    def _ask(self, one: FileSystem) -> bool:
+        """Whether there is an answer now; a failure is not tried again at the same tick."""
+        if one.path in self._failed:
+            return False
+        try:
+            self._known[one.path] = self._statvfs(one.path) if one.fstype in LOCAL else self._patience.ask(one.path)
         except (OSError, ValueError) as error:
             text = error.strerror if isinstance(error, OSError) else None
-            return f"file system {one.name[:200]}: statvfs: {text or error}"
+            self._failed[one.path] = f"file system {one.name[:200]}: statvfs: {text or error}"
+            return False
+        return True

@@ -5,12 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from itertools import compress, count
+from operator import ne
 from typing import NamedTuple
 
 from omi_queries import classes
-from omi_queries.mounts import FileSystem, MountTable
-from omi_queries.scx.family import NOTHING, Ask, Counters, template
+from omi_queries.mounts import FileSystem, Layout, MountTable
+from omi_queries.scx.family import NOTHING, Ask, Counters, everything, template
 from omi_queries.scx.host import Host
 from omi_queries.scx.space import Space
 from omi_queries.types import CimValue, Instance
@@ -101,7 +103,10 @@ class Volumes:
         self._space = space
         self._host = host
         self._template = template(classes.get(FILE_SYSTEM))
-        self._known: dict[str, tuple[object, Instance]] = {}
+        self._of: tuple[Layout, str] | None = None
+        self._paths: list[str] = []
+        self._sizes: list[os.statvfs_result | None] = []
+        self._instances: list[Instance] = []
 
     def counters(self) -> Counters:
         return NOTHING
@@ -110,19 +115,27 @@ class Volumes:
         layout = self._mounts.get(ask.tick)
         for note in layout.notes:
             ask.skip(note)
-        wanted = [one for one in layout.file_systems if ask.wants(one.name, False)]
+        wanted: Sequence[FileSystem] = layout.file_systems
+        if ask.wants is not everything:
+            wanted = [one for one in wanted if ask.wants(one.name, False)]
         sizes = {} if _SPACE.isdisjoint(ask.needs) else self._space.get(ask, wanted)
         system = self._host.name()
-        earlier, self._known = self._known, {}
-        found: list[Instance] = []
-        for one in wanted:
-            key = (one, sizes.get(one.path), system)
-            known = earlier.get(one.path)
-            if known is None or known[0] != key:  # most say the same again
-                known = (key, self._instance(*key))
-            self._known[one.path] = known
-            found.append(dict(known[1]))
-        return NOTHING, found
+        if ask.wants is not everything:
+            return NOTHING, [self._instance(one, sizes.get(one.path), system) for one in wanted]
+        return NOTHING, self._all(layout, sizes, system)
+
+    def _all(self, layout: Layout, sizes: Mapping[str, os.statvfs_result], system: str) -> list[Instance]:
+        """All instances, made again where the sizes are others than before; most say the same again."""
+        if self._of is None or self._of[0] is not layout or self._of[1] != system:
+            self._of = (layout, system)
+            self._paths = [one.path for one in layout.file_systems]
+            self._sizes = [None] * len(self._paths)
+            self._instances = [self._instance(one, None, system) for one in layout.file_systems]
+        now = list(map(sizes.get, self._paths))
+        for at in compress(count(), map(ne, now, self._sizes)):
+            self._instances[at] = self._instance(layout.file_systems[at], now[at], system)
+        self._sizes = now
+        return self._instances.copy()
 
     def _instance(self, one: FileSystem, size: os.statvfs_result | None, system: str) -> Instance:
         plain = one.fstype.lower() in _PLAIN
