@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 
+from extension import launch
 from omi_queries import VERSION
 from omi_queries.streams import guarded
 
@@ -43,6 +44,7 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. A closed pipe downstream is no error, a full disk is said in one line."""
+    launch.load_later()
     words = list(sys.argv[1:] if argv is None else argv)
     parser = _parser(words[0] if words else None)
     args = parser.parse_args(words)
