@@ -1,7 +1,6 @@
 """An mdsd document as plain data (spec/mdsd.md 1.2). ``at`` is where each element stands."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from typing import NamedTuple
 
 from omi_queries import reprs

@@ -1,7 +1,6 @@
 """LAD 3.0 and 4.x settings as plain data; :mod:`extension.config.tree30` makes XML of it (spec/lad-handler.md 5)."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from typing import NamedTuple
 
 from extension.config.counters30 import Builtin, CounterClass
