@@ -59,7 +59,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. A closed pipe downstream is no error, a full disk is said in one line."""
-    launch.load_later()
+    if argv is None:  # a process of our own
+        launch.for_one_command()
     words = list(sys.argv[1:] if argv is None else argv)
     args = _parser(words).parse_args(words)
     run: Callable[[argparse.Namespace], int] = args.run

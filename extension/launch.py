@@ -5,6 +5,7 @@
 found on its own ``sys.path`` beyond the standard library: ``lib/`` of an installed package or a venv's site-packages.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Iterable
@@ -19,6 +20,9 @@ LATER = {"inspect": ("getfullargspec",)}
 """Modules that are loaded when something of theirs is used, not when they are imported, and functions that may be taken
 out of them before: :mod:`dataclasses` imports ``inspect`` for the signature of classes without a docstring,
 :mod:`lxml.etree` takes a function for parser targets, and with it come the compiler's modules (1.2 MiB)."""
+
+FEW_OBJECTS = 50_000
+"""More than a command makes; some megabytes."""
 
 
 class Later(ModuleType):
@@ -49,6 +53,13 @@ def load_later() -> None:
     """Put the stand-ins in place of modules that are not loaded yet."""
     for name, functions in LATER.items():
         sys.modules.setdefault(name, Later(name, functions))
+
+
+def for_one_command() -> None:
+    """Start a process quickly that runs one command: with the stand-ins, and without looking for garbage in modules
+    that are being loaded (33 times, a tenth of the start)."""
+    load_later()
+    gc.set_threshold(FEW_OBJECTS)
 
 
 def compile_first(home: str, module: str, paths: str) -> None:

@@ -11,7 +11,7 @@ from extension.config.cli import add_parsers
 
 def main() -> int:
     """Run one command; its exit code."""
-    launch.load_later()
+    launch.for_one_command()
     parser = argparse.ArgumentParser(prog="lad")
     add_parsers(parser.add_subparsers(required=True))
     args = parser.parse_args(["config", *sys.argv[1:]])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from extension import cli, expiry
+from extension import cli, expiry, launch
 from extension.view import status
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +16,7 @@ CODE = """
 import sys
 from extension.cli import main
 try:
-    main(sys.argv[1:])
+    main()
 finally:
     print(*(name for name, found in sys.modules.items() if type(found) is type(sys)), file=sys.stderr)
 """
@@ -48,3 +48,14 @@ def test_a_query_loads_no_daemon() -> None:
     modules = loaded("query", "--list")
     assert not {name for name in modules if name.startswith("extension.")} - {"extension.cli", "extension.launch"}
     assert not modules & {"dataclasses", "inspect", "subprocess", "socket"}
+
+
+def test_a_command_looks_for_garbage_later_and_a_caller_of_main_as_before() -> None:
+    code = (
+        "import gc, sys; from extension import cli; before = gc.get_threshold()\n"
+        "cli.main(['config', 'init']); assert gc.get_threshold() == before\n"
+        "cli.main(); print(gc.get_threshold()[0], gc.isenabled(), file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, "config", "init"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stderr.split() == [str(launch.FEW_OBJECTS), "True"]

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 CODE = """
 import sys
 from extension.cli import main
-code = main(["config", *sys.argv[1:]])
+code = main()
 print(code, *(name for name, found in sys.modules.items() if type(found) is type(sys)), file=sys.stderr)
 """
 SLOW = {
@@ -42,7 +42,7 @@ PROTECTED = {
 
 def loaded(*words: str) -> set[str]:
     """The modules of a process that has run ``lad config WORDS`` without an error."""
-    command = [sys.executable, "-c", CODE, *words]
+    command = [sys.executable, "-c", CODE, "config", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, cwd=ROOT)
     code, *modules = done.stderr.splitlines()[-1].split()
     assert code == "0", done.stderr
