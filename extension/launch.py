@@ -16,10 +16,11 @@ RESIDENT = ("extension.watchdog", "extension.collector", "extension.uploader")
 """Processes that live long."""
 COMPILE = "-"
 """Instead of a module's name: load the one that follows, run nothing."""
-LATER = {"inspect": ("getfullargspec",)}
+LATER: dict[str, tuple[str, ...]] = {"inspect": ("getfullargspec",), "ipaddress": ()}
 """Modules that are loaded when something of theirs is used, not when they are imported, and functions that may be taken
 out of them before: :mod:`dataclasses` imports ``inspect`` for the signature of classes without a docstring,
-:mod:`lxml.etree` takes a function for parser targets, and with it come the compiler's modules (1.2 MiB)."""
+:mod:`lxml.etree` takes a function for parser targets, and with it come the compiler's modules (1.2 MiB);
+:mod:`urllib.parse` needs ``ipaddress`` for hosts in brackets."""
 
 FEW_OBJECTS = 50_000
 """More than a command makes; some megabytes."""
@@ -41,7 +42,7 @@ class Later(ModuleType):
 
     def _real(self) -> ModuleType:
         if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
+            sys.modules.pop(self.__name__, None)
         __import__(self.__name__)
         return sys.modules[self.__name__]
 

@@ -23,6 +23,7 @@ SLOW = {
     "inspect",
     "difflib",
     "hashlib",
+    "ipaddress",
     "pathlib",
     "platform",
     "socket",
