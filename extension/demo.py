@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from extension.config.counters import FAMILIES, MIB
+from extension.config.counters import FAMILIES
+from extension.config.model import MIB
 from extension.sinks.base import SinkError
 from extension.sinks.local_tables import LocalTablesReader
 from extension.vmagent.agent import AgentError, LocalAgent

@@ -11,10 +11,8 @@ import contextlib
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from extension import spawn
 from extension.extlog import ExtensionLog
@@ -27,8 +25,7 @@ from handler.settings import find
 from handler.status import Reporter
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """One row of the table. ``always_done``: exit 0 whatever happened; ``reports``: ends with a status."""
 
     operation: str
@@ -189,6 +186,8 @@ def _outcome(command: Command, handler: Handler) -> Outcome:
         where = f" {error.filename}" if error.filename else ""
         return Outcome("error", FAILED, f"{command.operation} failed:{where} {error.strerror or error}")
     except Exception as error:  # a defect: its place goes to the log, one line to the agent
+        import traceback  # here, because it reads source files and imports what that takes
+
         handler.log.error("".join(traceback.format_tb(error.__traceback__)).rstrip())
         return Outcome("error", FAILED, f"{command.operation} failed on an internal error: {type(error).__name__}")
 

@@ -6,8 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from handler import files, settings
 from handler.environment import Environment
@@ -30,8 +29,7 @@ class RefusedError(Exception):
         self.exit_code = exit_code
 
 
-@dataclass(frozen=True)
-class Configuration:
+class Configuration(NamedTuple):
     """What the settings become; ``warnings`` and ``notes`` are one-line texts."""
 
     xml: bytes

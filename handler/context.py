@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from extension.extlog import ExtensionLog
 from handler import configure, service
@@ -18,8 +16,7 @@ DONE, FAILED, USAGE = 0, 1, 2
 UNSUPPORTED, MISSING, BAD_SETTINGS = 51, 52, 53
 
 
-@dataclass(frozen=True)
-class Handler:
+class Handler(NamedTuple):
     """One call of a command. ``started`` is on the monotonic clock; ``found`` the settings file that counts."""
 
     env: Environment
@@ -32,7 +29,7 @@ class Handler:
     platform: str
     root: str = "/"
 
-    @cached_property
+    @property
     def service_mode(self) -> str:
         """``systemd`` or ``daemon``."""
         return service.mode(self.environ, os.geteuid(), self.root)
@@ -53,8 +50,7 @@ class Handler:
         return os.path.join(self.env.home, "mrseq")
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a command ended: the status to report (None: none), the exit code, one line, substatus entries.
 
     ``code`` is the status code for outcomes whose exit code is 0.

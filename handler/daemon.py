@@ -12,8 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from extension import locks, proc, statusfile
 from handler import files
@@ -26,8 +25,7 @@ _LEVELS = {"ok": "success", "warning": "warning", "error": "error"}
 _WORST = ("error", "warning", "transitioning", "success")
 
 
-@dataclass(frozen=True)
-class Component:
+class Component(NamedTuple):
     """One part of the daemon: ``state`` running, starting, backoff, stopped; ``level`` ok, warning, error."""
 
     name: str
@@ -44,8 +42,7 @@ class Component:
         return by_state if by_level == "success" else by_level
 
 
-@dataclass(frozen=True)
-class Health:
+class Health(NamedTuple):
     """What the watchdog wrote last; ``time`` is Unix seconds."""
 
     pid: int
@@ -77,8 +74,7 @@ class Health:
         return "transitioning" if worst == "success" and not self.healthy else worst
 
 
-@dataclass(frozen=True)
-class Running:
+class Running(NamedTuple):
     """A living watchdog; ``descriptor`` is its daemon.json, ``age`` its run time in seconds, ``health`` its own.
 
     ``stopped``: it is held by a signal (SIGSTOP) or a debugger.

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import time
-from dataclasses import replace
 from typing import Any
 
 from extension import spawn, statusfile
@@ -221,7 +220,7 @@ def _report(handler: Handler, health: daemon.Health | None, note: str) -> Outcom
         if health is not None and now.components == health.components:
             break
         health, outcome = now, _by_health(now, note)
-    return replace(outcome, status=None)
+    return outcome._replace(status=None)
 
 
 def _by_health(health: daemon.Health | None, note: str) -> Outcome:

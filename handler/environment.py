@@ -6,8 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from handler import files
 
@@ -21,8 +20,7 @@ class EnvironmentFileError(Exception):
     """The file is missing or not as the agent writes it; the text names the file, the key and the cure."""
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(NamedTuple):
     """Absolute paths of one installed version; ``version`` is the package's, ``schema`` the file's own."""
 
     home: str

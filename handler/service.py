@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from handler import files
 
@@ -24,6 +23,8 @@ def run_command(argv: Sequence[str], seconds: float, environ: Mapping[str, str] 
 
     On a time-out the command's whole process group is killed.
     """
+    import subprocess  # here, because most commands run none
+
     try:
         child = subprocess.Popen(
             list(argv),
@@ -49,8 +50,7 @@ class ServiceError(Exception):
     """systemctl refused; the text has its answer."""
 
 
-@dataclass(frozen=True)
-class Systemd:
+class Systemd(NamedTuple):
     """The unit of one extension folder. ``root`` is where /etc and /run are looked up."""
 
     home: str

@@ -8,8 +8,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 MAX_BYTES = 16 * 1024 * 1024
 BAD_SETTINGS = 53
@@ -28,8 +27,7 @@ class SettingsError(Exception):
         self.exit_code = exit_code
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """The settings file that counts. ``note`` says what was odd about finding it."""
 
     sequence: int
@@ -37,14 +35,16 @@ class Found:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """One settings file, opened. ``cert`` and ``key`` are the tenant's files, None without protected settings."""
 
     public: Any
-    protected: Any = field(repr=False)
+    protected: Any
     cert: str | None = None
     key: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Settings(public={self.public!r}, cert={self.cert!r}, key={self.key!r})"
 
 
 def find(config_folder: str, environ: Mapping[str, str]) -> Found | None:

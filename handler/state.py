@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -66,6 +65,8 @@ def remove(folder: str) -> str:
         return f"{folder} was not there"
     if os.path.islink(folder) or not _is_ours(folder):
         return f"{folder} left in place: it has no {MARKER}, so it was not made by this extension"
+    import shutil  # here, because no other command needs it
+
     shutil.rmtree(folder, ignore_errors=True)
     left = sum(len(names) for _, _, names in os.walk(folder)) if os.path.exists(folder) else 0
     return f"{folder} could not be removed wholly: {left} files left" if left else f"{folder} removed"

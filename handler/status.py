@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from extension import statusfile
 from extension.extlog import ExtensionLog
 from handler.environment import Environment
 
 
-@dataclass(frozen=True)
-class Reporter:
+class Reporter(NamedTuple):
     """Writes the status of one sequence number; ``sequence`` None (no settings at all) writes nothing."""
 
     environment: Environment

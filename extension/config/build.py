@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import NamedTuple
 
 from extension.config import dialect as dialects
-from extension.config import lad23, proxy, sources, values
+from extension.config import proxy, sources, tree, values
 from extension.config.machine import Machine
-from extension.config.model30 import Reading as Later
 from extension.config.problems import Problem, Problems
+from extension.config.reading import Reading
 from extension.config.secrets import SecretError
-from extension.config.tree import Seal, document, serialised
 from extension.config.values import PROTECTED, PUBLIC
+from omi_queries import reprs
 
 
-@dataclass(frozen=True)
-class Generated:
+class Generated(NamedTuple):
     """``xml``: the document, None where LAD wrote none; ``options``: for options.json; ``dialect``: 2.3 or later."""
 
-    xml: bytes | None = field(repr=False)
-    options: dict[str, object] = field(repr=False)
+    xml: bytes | None
+    options: dict[str, object]
     problems: tuple[Problem, ...]
     dialect: str
+
+    def __repr__(self) -> str:
+        return reprs.without(self, "xml", "options")
 
     @property
     def ok(self) -> bool:
@@ -37,7 +39,7 @@ def generate(
     *,
     lad: str | None = None,
     machine: Machine,
-    seal: Seal | None = None,
+    seal: tree.Seal | None = None,
     now: datetime | None = None,
 ) -> Generated:
     """The mdsd document that ``public`` and ``protected`` settings (JSON values) ask for.
@@ -57,39 +59,49 @@ def generate(
     moment = datetime.now(timezone.utc) if now is None else now
     options = sources.options(public_object, protected_object, problems)
     options |= proxy.options(public_object, protected_object, machine.proxy, problems)
-    if dialect != "2.3":
-        how = Later(dialect, lad is not None, machine, moment)
-        xml = _later(public_object, protected_object, how, seal, problems)
-        if xml is not None and not problems.failed:  # what is wrong already is told by the place in the settings
-            _judge(xml, PUBLIC, False, problems)
-        return Generated(xml, {} if xml is None else options, problems.all(), dialect)
-    settings = lad23.read(public_object, protected_object, lad23.Reading(lad == "2.3", machine, moment), problems)
+    make = _lad23 if dialect == "2.3" else _later
+    how = Reading(dialect, lad is not None, machine, moment)
+    xml = make(public_object, protected_object, how, seal, problems)
+    return Generated(xml, {} if xml is None else options, problems.all(), dialect)
+
+
+def _lad23(
+    public: values.Object, protected: values.Object, how: Reading, seal: tree.Seal | None, problems: Problems
+) -> bytes | None:
+    """The document of LAD 2.3 settings; None where LAD wrote none."""
+    from extension.config import lad23, tree23  # here, because later settings need nothing of it
+
+    settings = lad23.read(public, protected, how, problems)
     if settings is None or settings.credential is None:
-        return Generated(None, {}, problems.all(), dialect)
+        return None
     try:
-        root = document(settings, settings.credential, machine, seal)
+        root = tree23.document(settings, settings.credential, how.machine, seal)
     except SecretError as problem:
         problems.error(settings.credential.path, f"the secret cannot be encrypted: {problem}", "check the certificate")
-        return Generated(None, {}, problems.all(), dialect)
-    xml = serialised(root)
+        return None
+    xml = tree.serialised(root)
     own = settings.base is not None
     _judge(xml, values.member(PUBLIC, "mdsdCfg") if own else PUBLIC, own, problems)
-    return Generated(xml, options, problems.all(), dialect)
+    return xml
 
 
-def _later(public: values.Object, protected: values.Object, how: Later, seal: Seal | None, p: Problems) -> bytes | None:
+def _later(
+    public: values.Object, protected: values.Object, how: Reading, seal: tree.Seal | None, problems: Problems
+) -> bytes | None:
     """The document of LAD 3.0 or 4.x settings; None where LAD wrote none."""
-    # Imported here because 2.3 settings need nothing of it.
-    from extension.config import lad30, tree30
+    from extension.config import lad30, tree30  # here, because 2.3 settings need nothing of it
 
-    settings = lad30.read(public, protected, how, p)
+    settings = lad30.read(public, protected, how, problems)
     if settings is None or settings.credential is None:
         return None
     try:
-        return serialised(tree30.document(settings, settings.credential, how.machine, seal))
+        xml = tree.serialised(tree30.document(settings, settings.credential, how.machine, seal))
     except tree30.SealError as problem:
-        p.error(problem.path, f"the secret cannot be encrypted: {problem}", "check the certificate")
+        problems.error(problem.path, f"the secret cannot be encrypted: {problem}", "check the certificate")
         return None
+    if not problems.failed:  # what is wrong already is told by the place in the settings
+        _judge(xml, PUBLIC, False, problems)
+    return xml
 
 
 def _judge(xml: bytes, path: str, whole: bool, problems: Problems) -> None:

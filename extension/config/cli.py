@@ -105,10 +105,11 @@ def run_generate(args: argparse.Namespace) -> int:
 
 
 def _check_settings(data: bytes, path: str, problems: Problems) -> None:
-    from extension.config import lad23, machine, settings_file
+    from extension.config import machine, settings_file
     from extension.config.build import generate
+    from extension.config.lad23_keys import PROTECTED_KEYS
 
-    protected_keys = (*lad23.PROTECTED_KEYS, "sinksConfig", "disableStorageAccount")
+    protected_keys = (*PROTECTED_KEYS, "sinksConfig", "disableStorageAccount")
     parts = settings_file.split(json_value(data, path, "$", problems), protected_keys, problems)
     if problems.failed:
         return

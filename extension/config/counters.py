@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-MIB = 1048576
+from extension.config.model import MIB
 
 
-@dataclass(frozen=True)
-class Counter:
+class Counter(NamedTuple):
     """One SCX property and the factor that turns it into the metric's unit (1048576 where SCX reports MiB)."""
 
     name: str
     scale_up: int = 1
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(NamedTuple):
     """The counters of one SCX class: ``event`` is the local table that its query feeds."""
 
     name: str

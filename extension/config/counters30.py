@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from extension.config.counters import MIB
+from extension.config.model import MIB
 
 _AGGREGATE = "IsAggregate=TRUE"
 
 
-@dataclass(frozen=True)
-class Builtin:
+class Builtin(NamedTuple):
     """One counter: ``unit`` and ``display`` are what the portal shows; ``scale_up`` turns the property into the unit.
 
     ``column`` is the SCX property, empty where it has the counter's own name.
@@ -33,8 +32,7 @@ class Builtin:
         return self.column or self.name
 
 
-@dataclass(frozen=True)
-class CounterClass:
+class CounterClass(NamedTuple):
     """One class: ``condition`` selects the instance where a counter names none, "" for all instances."""
 
     name: str

@@ -1,9 +1,9 @@
 """An mdsd document as plain data (spec/mdsd.md 1.2). ``at`` is where each element stands."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass, field
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from typing import NamedTuple
+
+from omi_queries import reprs
 
 VOLUMES = {"Small": 1, "small": 1, "Medium": 10, "medium": 10, "Large": 100, "large": 100}
 STORES = {
@@ -29,23 +29,24 @@ class Place(NamedTuple):
         return f"{self.file} line {self.line}" if self.line else self.file
 
 
-@dataclass(frozen=True)
-class AccountElement:
+class AccountElement(NamedTuple):
     """Account (``kind`` key) or SharedAccessSignature (``kind`` sas). ``key`` is clear text or hex of DER CMS."""
 
     kind: str
     moniker: str
     account: str
-    key: str = field(repr=False)
+    key: str
     decrypt_key_path: str
     table_endpoint: str
     default: bool
     at: Place
     blob_endpoint: str = ""
 
+    def __repr__(self) -> str:
+        return reprs.without(self, "key")
 
-@dataclass(frozen=True)
-class IdentityElement:
+
+class IdentityElement(NamedTuple):
     """IdentityComponent: exactly one of a text, an environment variable or the host name.
 
     A variable that the environment lacks gives no column.
@@ -58,8 +59,7 @@ class IdentityElement:
     at: Place
 
 
-@dataclass(frozen=True)
-class Store:
+class Store(NamedTuple):
     """Where an event goes: ``kind`` as in :data:`STORES`, ``moniker`` "" for the default account."""
 
     kind: str
@@ -69,8 +69,7 @@ class Store:
     per_nday: bool
 
 
-@dataclass(frozen=True)
-class UnpivotElement:
+class UnpivotElement(NamedTuple):
     """Unpivot; ``maps`` holds (column, new name, factor) in document order, first entry of a column only."""
 
     column_name: str
@@ -79,8 +78,7 @@ class UnpivotElement:
     maps: tuple[tuple[str, str, float], ...]
 
 
-@dataclass(frozen=True)
-class QueryElement:
+class QueryElement(NamedTuple):
     """OMIQuery; ``rate`` in seconds."""
 
     namespace: str
@@ -91,8 +89,7 @@ class QueryElement:
     at: Place
 
 
-@dataclass(frozen=True)
-class RouteElement:
+class RouteElement(NamedTuple):
     """MdsdEventSource/RouteEvent; ``period`` in seconds."""
 
     source: str
@@ -101,8 +98,7 @@ class RouteElement:
     at: Place
 
 
-@dataclass(frozen=True)
-class LadQueryElement:
+class LadQueryElement(NamedTuple):
     """DerivedEvent/LADQuery."""
 
     column_name: str
@@ -111,8 +107,7 @@ class LadQueryElement:
     instance_id: str
 
 
-@dataclass(frozen=True)
-class DerivedElement:
+class DerivedElement(NamedTuple):
     """DerivedEvent; ``duration`` in seconds, ``written`` as it stands in the document."""
 
     source: str
@@ -123,8 +118,7 @@ class DerivedElement:
     written: str = ""
 
 
-@dataclass(frozen=True)
-class SourceElement:
+class SourceElement(NamedTuple):
     """Source; ``columns`` holds (name, type, mdstype) of its schema, None for a dynamic one."""
 
     name: str
@@ -132,18 +126,19 @@ class SourceElement:
     at: Place
 
 
-@dataclass(frozen=True)
-class PublisherElement:
+class PublisherElement(NamedTuple):
     """EventPublisher of the in-memory table ``event``; ``key`` is a URL with a SAS, or hex of DER CMS."""
 
     event: str
-    key: str = field(repr=False)
+    key: str
     decrypt_key_path: str
     at: Place
 
+    def __repr__(self) -> str:
+        return reprs.without(self, "key")
 
-@dataclass(frozen=True)
-class OnBehalfElement:
+
+class OnBehalfElement(NamedTuple):
     """OnBehalf Config of ``event``; ``period_name`` is the timePeriods as written, ``period_s`` its seconds."""
 
     event: str
@@ -154,8 +149,7 @@ class OnBehalfElement:
     at: Place
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     """A whole document; what could not be read is absent and named in the problems."""
 
     path: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from lxml import etree
 
@@ -134,7 +133,7 @@ class Accounts:
             said = f"Cannot make {account.moniker} default; another is already set"
             cure = "set isDefault on one account only"
             self._report.error(account.at, "a second account is the default", cure, said=said)
-            account = replace(account, default=False)
+            account = account._replace(default=False)
         self.found[account.moniker] = account
         if account.default:
             self.default = account.moniker

@@ -6,9 +6,8 @@ any message at all (spec/mdsd.md 1.1). Findings that mdsd had no message for nev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lxml import etree
 
@@ -25,8 +24,7 @@ LIMIT = 500
 _SEVERITIES: dict[MdsdSeverity, Severity] = {"Fatal": "error", "Error": "error", "Warning": "warning", "Info": "note"}
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """One message as mdsd gives it; ``line`` 0 where none is known."""
 
     file: str

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
-from dataclasses import dataclass
-from difflib import get_close_matches
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from extension.config.problems import Problems
@@ -20,8 +18,7 @@ _ALIKE = 0.85  # so that the suffix of a private cloud is not taken for a misspe
 _EMULATOR_STEP = 2  # emulators serve blobs two ports below tables: 10000 and 10002
 
 
-@dataclass(frozen=True)
-class Endpoints:
+class Endpoints(NamedTuple):
     """Where an account's tables and blobs are: URLs; a ``file:`` endpoint is the same for both."""
 
     table: str
@@ -30,6 +27,8 @@ class Endpoints:
 
 def _path_style(host: str) -> bool:
     """Emulators are reached by address or by a name without a domain; a cloud suffix always has one."""
+    import ipaddress  # here, because an account in public Azure needs none of it
+
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -120,6 +119,8 @@ def _judge_cloud(scheme: str, suffix: str, path: str, text: str, problems: Probl
     if scheme.lower() == "http:":
         problems.warning(path, "rows and, with a SAS, the secret itself cross the network in clear", "use https://")
     if suffix.lower() not in SUFFIXES:
+        from difflib import get_close_matches  # here, because a known cloud needs none of it
+
         near = get_close_matches(suffix.lower()[:100], SUFFIXES, n=1, cutoff=_ALIKE)
         if near:
             problems.warning(path, "is not the suffix of a known cloud", f"did you mean {near[0]}?", text)

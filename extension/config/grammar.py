@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -11,8 +11,7 @@ from extension.config.document_model import Place
 from extension.config.document_report import Report
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """One element: its attributes, its children, whether text may stand in it.
 
     ``strict``: an unknown attribute is an error, not a warning. ``anything``: neither attributes nor children are

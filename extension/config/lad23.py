@@ -6,8 +6,6 @@ Wherever LAD 2.3 swallowed an exception and went on, the same happens here, and 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import datetime
 
 from lxml import etree
 
@@ -17,40 +15,23 @@ from extension.config import (
     lad23_queries,
     lad23_unused,
     portal,
-    sources,
     values,
     xmlcfg,
     xmlsafe,
 )
-from extension.config.machine import Machine
-from extension.config.model import Metrics, Settings
+from extension.config.lad23_keys import PROTECTED_KEYS, PUBLIC_KEYS
+from extension.config.model23 import Metrics, Settings
 from extension.config.problems import Problems
+from extension.config.reading import Reading
 from extension.config.values import MONITOR, PUBLIC, Object, member
 
 VOLUMES = ("Small", "Medium", "Large")
 _LOWER_VOLUMES = ("small", "medium", "large")  # mdsd takes these too
 
-PUBLIC_KEYS = (
-    "xmlCfg", "ladCfg", "perfCfg", "fileCfg", "syslogCfg", "enableSyslog", "EnableSyslog", "mdsdCfg", "eventVolume",
-    "sampleRateInSeconds", "instanceID", "mdsdHttpProxy", "StorageAccount", "honourXmlCfg", *sources.PUBLIC_KEYS,
-)  # fmt: skip
-PROTECTED_KEYS = (
-    "storageAccountName", "storageAccountKey", "storageAccountSasToken", "storageAccountEndPoint", "mdsdHttpProxy",
-    "mysqladdress", "mysqlusername", "mysqlpassword", *sources.PROTECTED_KEYS,
-)  # fmt: skip
 _RESOURCE_ID = re.compile(r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/[^/]+(/[^/]+/[^/]+)+", re.IGNORECASE)
 _RESOURCE_CURE = (
     "give the resource's id: /subscriptions/ID/resourceGroups/NAME/providers/Microsoft.Compute/virtualMachines/NAME"
 )
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How settings are read: ``exact`` is LAD 2.3 to the letter; ``now`` judges dates (aware)."""
-
-    exact: bool
-    machine: Machine
-    now: datetime
 
 
 def read(public: Object, protected: Object, how: Reading, problems: Problems) -> Settings | None:

@@ -6,7 +6,8 @@ import re
 
 from extension.config import portal, values
 from extension.config.counters import CLASS_ALIASES
-from extension.config.model import NAMESPACE, FileLog, PerfQuery, query_text
+from extension.config.model import NAMESPACE, query_text
+from extension.config.model23 import FileLog, PerfQuery
 from extension.config.problems import Problems
 from extension.config.queries import check_query
 from extension.config.values import MONITOR, PUBLIC, Object, member

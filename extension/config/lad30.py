@@ -20,8 +20,9 @@ from extension.config import (
     values,
 )
 from extension.config.lad30_sinks import Sinks
-from extension.config.model30 import EVENT_HUB, JSON_BLOB, Findings, Hub, Metrics, Query, Reading, Settings
+from extension.config.model30 import EVENT_HUB, JSON_BLOB, Findings, Hub, Metrics, Query, Settings
 from extension.config.problems import Problems
+from extension.config.reading import Reading
 from extension.config.values import MONITOR, PROTECTED, PUBLIC, Object, member
 
 PUBLIC_KEYS = (

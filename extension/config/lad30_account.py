@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from extension.config import credentials, endpoints, values
 from extension.config.model import Credential
-from extension.config.model30 import Findings, Reading
+from extension.config.model30 import Findings
+from extension.config.reading import Reading
 from extension.config.values import PROTECTED, Object, member
 
 _REFUSED = "Configuration Error: "

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from extension.config import lad30_names, lad40, values
 from extension.config.counters30 import BY_NAME, Builtin, CounterClass
 from extension.config.model import NAMESPACE, query_text
-from extension.config.model30 import Findings, Group, Reading, Selected
+from extension.config.model30 import Findings, Group, Selected
 from extension.config.problems import Problems
 from extension.config.queries import check_query
+from extension.config.reading import Reading
 from extension.config.values import MONITOR, Object, member
 
 PATH = f"{MONITOR}.performanceCounters"
@@ -28,8 +29,7 @@ _GIVEN_UP = "; LAD refuses the whole settings"
 _Key = tuple[str, "str | None", int]
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     """One counter that is collected. ``condition`` is as written: LAD grouped by it before it put in the default."""
 
     family: CounterClass

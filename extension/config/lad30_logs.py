@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from extension.config import lad30_names, lad30_sinks, values
 from extension.config.lad30_sinks import Sinks
-from extension.config.model30 import JSON_BLOB, Findings, Hub, LogSource, Reading, Sink
+from extension.config.model30 import JSON_BLOB, Findings, Hub, LogSource, Sink
 from extension.config.problems import Problems
+from extension.config.reading import Reading
 from extension.config.values import MONITOR, PROTECTED, PUBLIC, Object, member
 
 SYSLOG_SOURCE = "mdsd.syslog"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from extension.config import durations, instance, lad30_counters, lad30_names, lad30_sinks, values, xmlcfg
+from extension.config import durations, instance, lad30_counters, lad30_names, lad30_sinks, values
 from extension.config.lad30_sinks import Sinks
 from extension.config.model import PORTAL_SAMPLE_RATE, Period
-from extension.config.model30 import Findings, Metrics, Reading
+from extension.config.model30 import Findings, Metrics
 from extension.config.problems import Problems
+from extension.config.reading import Reading
 from extension.config.values import MONITOR, PUBLIC, Object, member
 
 _RESOURCE_ID = re.compile(r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/[^/]+(/[^/]+/[^/]+)+", re.IGNORECASE)
@@ -47,6 +48,8 @@ def _from_xml_cfg(public: Object, how: Reading, overridden: bool, problems: Prob
     if how.exact and not public.get("ladCfg"):
         problems.warning(path, "has no effect: LAD reads it beside ladCfg only", "give ladCfg, or remove it")
         return ""
+    from extension.config import xmlcfg  # here, because settings of LAD 3.0 have none
+
     seen = Problems()
     xml = values.decoded(given, path, seen)
     found = xmlcfg.read(xml, path, how.exact, seen).resource_id if xml else ""

@@ -7,9 +7,10 @@ import re
 from extension.config import lad30_names, lad30_sinks, values
 from extension.config.lad30_sinks import Sinks
 from extension.config.model import NAMESPACE
-from extension.config.model30 import EVENT_HUB, JSON_BLOB, Findings, Hub, Query, Reading
+from extension.config.model30 import EVENT_HUB, JSON_BLOB, Findings, Hub, Query
 from extension.config.problems import Problems
 from extension.config.queries import check_query
+from extension.config.reading import Reading
 from extension.config.values import PUBLIC, Object, member
 
 _KEYS = ("query", "table", "namespace", "frequency", "sinks")

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from extension.config import hub_url, values
 from extension.config.lad40 import AZURE_MONITOR
-from extension.config.model30 import EVENT_HUB, JSON_BLOB, SINK_TYPES, Findings, Reading, Sink
+from extension.config.model30 import EVENT_HUB, JSON_BLOB, SINK_TYPES, Findings, Sink
 from extension.config.problems import Problems
+from extension.config.reading import Reading
 from extension.config.values import PROTECTED, PUBLIC, Object, member
 
 Sinks = Mapping[str, Sink] | None

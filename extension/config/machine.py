@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import uuid
-from dataclasses import dataclass
+import re
+from typing import NamedTuple
 
+from extension import hashes
 from extension.config import xmlsafe
 
-_NAMESPACE = uuid.UUID("6f0d9d3e-52c8-5a0e-9c43-6c1f2d1f6a57")  # fixed, so that a machine keeps its derived UUID
+_NAMESPACE = bytes.fromhex("6f0d9d3e52c85a0e9c436c1f2d1f6a57")  # fixed, so that a machine keeps its derived UUID
 _LIMIT = 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Machine:
+class Machine(NamedTuple):
     """``vm_uuid``: upper-case UUID text, "" if none can be told; ``deployment_id``: "" outside a hosted environment;
     ``proxy``: ``host[:port]`` as the VM agent's configuration has it, "" without one.
     """
@@ -33,11 +33,20 @@ def _text(path: str) -> str:
 
 def _uuid_of(text: str) -> str:
     """The canonical form of a UUID text; empty if it is none or a firmware's placeholder (all bits alike)."""
-    try:
-        value = uuid.UUID(text)
-    except ValueError:
-        return ""
-    return "" if value.int in (0, (1 << 128) - 1) else str(value).upper()
+    digits = text.upper().strip("{}").replace("-", "")
+    return _written(digits) if re.fullmatch("(?!0+$|F+$)[0-9A-F]{32}", digits) else ""
+
+
+def _written(digits: str) -> str:
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _derived(name: str) -> str:
+    """The UUID of version 5 for ``name``; :mod:`uuid` would import half a dozen modules for it."""
+    octets = bytearray(hashes.digest("sha1", _NAMESPACE + name.encode())[:16])
+    octets[6] = octets[6] & 0x0F | 0x50
+    octets[8] = octets[8] & 0x3F | 0x80
+    return _written(octets.hex().upper())
 
 
 def vm_uuid(root: str = "/") -> str:
@@ -46,7 +55,7 @@ def vm_uuid(root: str = "/") -> str:
     if found:
         return found
     machine_id = _text(os.path.join(root, "etc/machine-id"))
-    return str(uuid.uuid5(_NAMESPACE, machine_id)).upper() if machine_id else ""
+    return _derived(machine_id) if machine_id else ""
 
 
 def deployment_id(waagent_dir: str) -> str:

@@ -1,16 +1,14 @@
-"""LAD settings as plain data, whichever dialect they were written in; :mod:`extension.config.build` makes XML of it."""
+"""What the settings of all dialects have in common, as plain data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from lxml import etree
+from omi_queries import reprs
 
-from extension.config.counters import Counter, Family
-
-DEFAULT_SAMPLE_RATE = "60"
 PORTAL_SAMPLE_RATE = 15
 NAMESPACE = "root/scx"
+MIB = 1048576
 
 
 def query_text(columns: str, class_name: str, condition: str) -> str:
@@ -19,8 +17,7 @@ def query_text(columns: str, class_name: str, condition: str) -> str:
     return " ".join([*words, "WHERE", condition] if condition else words)
 
 
-@dataclass(frozen=True)
-class Credential:
+class Credential(NamedTuple):
     """The storage account: ``kind`` is ``key`` or ``sas``, ``path`` the JSON path of the secret.
 
     ``endpoint`` is the table endpoint, ``blob_endpoint`` the blob endpoint of the same account.
@@ -28,66 +25,17 @@ class Credential:
 
     account: str
     kind: str
-    secret: str = field(repr=False)
+    secret: str
     endpoint: str
     path: str = "$.protected"
     blob_endpoint: str = ""
 
-
-@dataclass(frozen=True)
-class PerfQuery:
-    """One query whose instances become rows of ``table`` as they are."""
-
-    text: str
-    table: str
-    namespace: str = NAMESPACE
+    def __repr__(self) -> str:
+        return reprs.without(self, "secret")
 
 
-@dataclass(frozen=True)
-class FileLog:
-    """One tailed file and the table for its lines."""
-
-    file: str
-    table: str
-
-
-@dataclass(frozen=True)
-class MetricQuery:
-    """Counters of one class, sampled every ``rate`` seconds into the local table ``event``."""
-
-    event: str
-    family: Family
-    counters: tuple[Counter, ...]
-    rate: int = PORTAL_SAMPLE_RATE
-
-
-@dataclass(frozen=True)
-class Period:
+class Period(NamedTuple):
     """One aggregation: ``name`` stands in the table's name, ``duration`` is what mdsd reads."""
 
     name: str
     duration: str
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """Local queries -> unpivot -> LADQuery. ``resource_id`` as given, ``instance_id`` "" outside scale sets."""
-
-    resource_id: str
-    instance_id: str
-    queries: tuple[MetricQuery, ...]
-    periods: tuple[Period, ...]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """One settings file, read. ``base`` is a document that replaces the default one (mdsdCfg)."""
-
-    credential: Credential | None
-    event_volume: str = "Medium"
-    sample_rate: str = DEFAULT_SAMPLE_RATE
-    perf: tuple[PerfQuery, ...] = ()
-    files: tuple[FileLog, ...] = ()
-    metrics: Metrics | None = None
-    app_insights_key: str = field(default="", repr=False)
-    base: etree._Element | None = None

@@ -1,33 +1,16 @@
 """LAD 3.0 and 4.x settings as plain data; :mod:`extension.config.tree30` makes XML of it (spec/lad-handler.md 5)."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass, field
-from datetime import datetime
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
+from typing import NamedTuple
 
 from extension.config.counters30 import Builtin, CounterClass
-from extension.config.machine import Machine
 from extension.config.model import NAMESPACE, Credential, Period
 from extension.config.problems import Problems
+from omi_queries import reprs
 
 JSON_BLOB = "JsonBlob"
 EVENT_HUB = "EventHub"
 SINK_TYPES = (EVENT_HUB, JSON_BLOB)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How settings are read: ``dialect`` is 3.0 or 4.0, ``exact`` to the letter; ``now`` judges dates (aware)."""
-
-    dialect: str
-    exact: bool
-    machine: Machine
-    now: datetime
-
-    @property
-    def telegraf(self) -> bool:
-        """Whether the settings were written for LAD 4.x, which collected with telegraf."""
-        return self.dialect == "4.0"
 
 
 class Findings:
@@ -43,26 +26,26 @@ class Findings:
         self.problems.error(path, message, cure, value)
 
 
-@dataclass(frozen=True)
-class Sink:
+class Sink(NamedTuple):
     """One entry of sinksConfig: ``kind`` as written, ``url`` an Event Hub's URL with its SAS (a secret)."""
 
     name: str
     kind: str
-    url: str = field(repr=False)
+    url: str
     path: str
 
+    def __repr__(self) -> str:
+        return reprs.without(self, "url")
 
-@dataclass(frozen=True)
-class Selected:
+
+class Selected(NamedTuple):
     """One counter and the name that its rows carry."""
 
     counter: Builtin
     specifier: str
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """Counters of one class, condition ("" for none) and rate in seconds: one query into the local table ``event``."""
 
     event: str
@@ -72,8 +55,7 @@ class Group:
     counters: tuple[Selected, ...]
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """One query of perfCfg; ``store`` is "" for a table, ``JsonBlob``, or ``local`` for an Event Hub."""
 
     text: str
@@ -83,16 +65,14 @@ class Query:
     namespace: str = NAMESPACE
 
 
-@dataclass(frozen=True)
-class Hub:
+class Hub(NamedTuple):
     """An Event Hub that gets each row of the local table ``event``."""
 
     event: str
     sink: Sink
 
 
-@dataclass(frozen=True)
-class LogSource:
+class LogSource(NamedTuple):
     """A source that log collectors feed, and its routes: (eventName, storeType or "").
 
     A route with the storeType ``local`` feeds the table of a second Event Hub.
@@ -102,8 +82,7 @@ class LogSource:
     routes: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class Metrics:
+class Metrics(NamedTuple):
     """Groups -> aggregation -> table and sinks.
 
     ``detour``: aggregates go through a local table, from which table and sinks are fed (spec 5.3); LAD did so as soon
@@ -118,8 +97,7 @@ class Metrics:
     apart: bool = True
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """One settings file, read. ``resource_id`` "" where there is none; ``instance_id`` "" outside scale sets."""
 
     credential: Credential | None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from extension.config.counters import FAMILIES
-from extension.config.model import MetricQuery, PerfQuery, Period
+from extension.config.model import Period
+from extension.config.model23 import MetricQuery, PerfQuery
 
 DEFAULT_PERF = (
     PerfQuery(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from extension.config.redact import holds_secret, redacted
 
@@ -31,8 +29,7 @@ def shorten(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One finding.
 
     ``path`` is a JSON path (``$.protected.storageAccountKey``) or a file, with `` line N`` where a line is known;
@@ -85,7 +82,7 @@ class Problems:
 
     def _add(self, problem: Problem) -> None:
         if problem.value and holds_secret(problem.value):
-            problem = replace(problem, value=_HIDDEN)
+            problem = problem._replace(value=_HIDDEN)
         error = problem.severity == "error"
         self._failed = self._failed or error
         room = len(self._found) < LIMIT or (error and self._errors < LIMIT) or problem.path == _REST
@@ -96,7 +93,7 @@ class Problems:
             return
         path, message, cure = (redacted(text) for text in (problem.path, problem.message, problem.cure))
         if (path, message, cure) != (problem.path, problem.message, problem.cure):
-            problem = replace(problem, path=path, message=message, cure=cure)
+            problem = problem._replace(path=path, message=message, cure=cure)
         if problem not in self._found:
             self._found[problem] = None
             self._errors += error
@@ -124,7 +121,7 @@ class Problems:
 
     def extend_unused(self, others: Iterable[Problem]) -> None:
         """Take over findings about a part that another setting overrides: its errors hold nothing up."""
-        self.extend(replace(one, severity="warning") if one.severity == "error" else one for one in others)
+        self.extend(one._replace(severity="warning") if one.severity == "error" else one for one in others)
 
     @property
     def failed(self) -> bool:
@@ -140,6 +137,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The known spelling nearest to ``name`` (case does not count), or an empty string."""
     if len(name) > _SHOWN:
         return ""
+    from difflib import get_close_matches  # here, because correct settings need none of it
+
     spelled = {k.lower(): k for k in known}
     found = get_close_matches(name.lower(), spelled, n=1, cutoff=0.6)
     return spelled[found[0]] if found else ""

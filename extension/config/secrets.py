@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 DEADLINE = 20.0
 """Seconds that one openssl run may take."""
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+"""As :func:`subprocess.run`, which is what None stands for."""
 
 
 class SecretError(Exception):
@@ -23,9 +27,12 @@ class SecretError(Exception):
         self.tool = tool
 
 
-def _openssl(args: list[str], data: bytes, run: Run) -> tuple[bytes | None, str]:
+def _openssl(args: list[str], data: bytes, run: Run | None) -> tuple[bytes | None, str]:
     """Output of ``openssl ARGS`` fed with ``data``, or None and the reason; SecretError if there is no use in more."""
+    import subprocess  # here, because settings whose secrets stay as they are need none of it
+
     try:
+        run = run or subprocess.run
         done = run(["openssl", *args], input=data, capture_output=True, timeout=DEADLINE, check=False)
     except FileNotFoundError:
         raise SecretError("the openssl command is not installed", tool=True) from None
@@ -49,7 +56,7 @@ def _readable(path: str, what: str) -> None:
         raise SecretError(f"{what} {path}: {problem.strerror}") from None
 
 
-def decrypt_cms(der: bytes, cert: str | None, key: str, run: Run = subprocess.run) -> bytes:
+def decrypt_cms(der: bytes, cert: str | None, key: str, run: Run | None = None) -> bytes:
     """The plain bytes of a DER CMS EnvelopedData.
 
     ``key`` is the path of the PEM private key, ``cert`` that of its certificate (found among the recipients), or None.
@@ -68,7 +75,7 @@ def decrypt_cms(der: bytes, cert: str | None, key: str, run: Run = subprocess.ru
     raise SecretError(f"cannot be decrypted with {key} ({'; '.join(dict.fromkeys(reasons))})")
 
 
-def decrypt_hex(text: str, key: str, run: Run = subprocess.run) -> str:
+def decrypt_hex(text: str, key: str, run: Run | None = None) -> str:
     """The plain text of a secret as documents carry it: upper-case hex of DER CMS, with its ``decryptKeyPath``."""
     try:
         der = bytes.fromhex(text)
@@ -86,7 +93,7 @@ def decrypt_hex(text: str, key: str, run: Run = subprocess.run) -> str:
     return plain
 
 
-def seal_for(cert_path: str, key_path: str, run: Run = subprocess.run) -> Callable[[str], tuple[str, str]]:
+def seal_for(cert_path: str, key_path: str, run: Run | None = None) -> Callable[[str], tuple[str, str]]:
     """A function that encrypts a text for the certificate: (upper-case hex of DER CMS, ``key_path``)."""
 
     def seal(secret: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from extension.config.problems import Problem, Problems
 from extension.config.values import PROTECTED, PUBLIC, member
@@ -12,8 +12,7 @@ _PROTECTED = ("protected", "protectedSettings")
 _HANDLER = "$.runtimeSettings[0].handlerSettings"
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(NamedTuple):
     """Public and protected settings of a file; ``has_public`` and ``has_protected`` tell which of them are in it."""
 
     public: object

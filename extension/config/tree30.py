@@ -11,7 +11,7 @@ from extension.config.machine import Machine
 from extension.config.model import NAMESPACE, Credential, Period, query_text
 from extension.config.model30 import EVENT_HUB, JSON_BLOB, Group, Hub, Settings, Sink
 from extension.config.secrets import SecretError
-from extension.config.tree import Seal, escaped
+from extension.config.tree import Seal, add, escaped
 
 TIMESTAMP = "2017-03-27T19:45:00.000"
 _ROUTE_SOON = "PT10S"  # the shortest that the daemon takes
@@ -44,26 +44,22 @@ class _Sealer:
         return self._known[secret]
 
 
-def _add(parent: etree._Element, tag: str, /, **attributes: str) -> etree._Element:
-    return etree.SubElement(parent, tag, dict(sorted(attributes.items())))
-
-
 def document(settings: Settings, credential: Credential, machine: Machine, seal: Seal | None) -> etree._Element:
     """The document of ``settings``; ``seal`` encrypts secrets (:class:`SealError` names the one that cannot be)."""
     sealer = _Sealer(seal)
     root = etree.Element("MonitoringManagement", eventVersion="2", namespace="", timestamp=TIMESTAMP, version="1.0")
-    _accounts(_add(root, "Accounts"), credential, sealer)
+    _accounts(add(root, "Accounts"), credential, sealer)
     _management(root, settings, machine)
-    _add(root, "Schemas")
-    sources = _add(root, "Sources")
-    events = _add(root, "Events")
-    routed, omi, derived = _add(events, "MdsdEvents"), _add(events, "OMI"), _add(events, "DerivedEvents")
-    annotations = _add(root, "EventStreamingAnnotations")
+    add(root, "Schemas")
+    sources = add(root, "Sources")
+    events = add(root, "Events")
+    routed, omi, derived = add(events, "MdsdEvents"), add(events, "OMI"), add(events, "DerivedEvents")
+    annotations = add(root, "EventStreamingAnnotations")
     for source in settings.logs:
-        _add(sources, "Source", dynamic_schema="true", name=source.name)
-        element = _add(routed, "MdsdEventSource", source=source.name)
+        add(sources, "Source", dynamic_schema="true", name=source.name)
+        element = add(routed, "MdsdEventSource", source=source.name)
         for event, store in source.routes:
-            route = _add(element, "RouteEvent", dontUsePerNDayTable="true", eventName=event, priority="High")
+            route = add(element, "RouteEvent", dontUsePerNDayTable="true", eventName=event, priority="High")
             if store:
                 route.set("storeType", store)
             if store == "local":
@@ -71,7 +67,7 @@ def document(settings: Settings, credential: Credential, machine: Machine, seal:
     for group in settings.metrics.groups:
         _query(omi, group)
     for query in settings.perf:
-        own = _add(
+        own = add(
             omi,
             "OMIQuery",
             cqlQuery=query.text,
@@ -91,7 +87,7 @@ def document(settings: Settings, credential: Credential, machine: Machine, seal:
 
 def _accounts(accounts: etree._Element, credential: Credential, sealer: _Sealer) -> None:
     key, key_path = sealer(credential.secret, credential.path)
-    account = _add(
+    account = add(
         accounts,
         "SharedAccessSignature" if credential.kind == "sas" else "Account",
         account=credential.account,
@@ -106,22 +102,22 @@ def _accounts(accounts: etree._Element, credential: Credential, sealer: _Sealer)
 
 
 def _management(root: etree._Element, settings: Settings, machine: Machine) -> None:
-    management = _add(root, "Management", defaultRetentionInDays="90", eventVolume=settings.event_volume)
-    identity = _add(management, "Identity")
-    deployment = _add(identity, "IdentityComponent", name="DeploymentId")
+    management = add(root, "Management", defaultRetentionInDays="90", eventVolume=settings.event_volume)
+    identity = add(management, "Identity")
+    deployment = add(identity, "IdentityComponent", name="DeploymentId")
     if machine.deployment_id:
         deployment.text = machine.deployment_id
-    _add(identity, "IdentityComponent", name="Host", useComputerName="true")
-    _add(management, "AgentResourceUsage", diskQuotaInMB="50000")
+    add(identity, "IdentityComponent", name="Host", useComputerName="true")
+    add(management, "AgentResourceUsage", diskQuotaInMB="50000")
     if settings.resource_id:
         for name, value in (("resourceId", settings.resource_id), ("agentIdentityHash", machine.vm_uuid)):
             if value:
-                _add(management, "OboDirectPartitionField", name=name, value=value)
+                add(management, "OboDirectPartitionField", name=name, value=value)
 
 
 def _query(omi: etree._Element, group: Group) -> None:
     names = ",".join(one.counter.scx_property for one in group.counters)
-    element = _add(
+    element = add(
         omi,
         "OMIQuery",
         cqlQuery=query_text(names, group.family.scx_class, group.condition),
@@ -130,9 +126,9 @@ def _query(omi: etree._Element, group: Group) -> None:
         sampleRateInSeconds=str(group.rate),
         storeType="local",
     )
-    unpivot = _add(element, "Unpivot", columnName="CounterName", columnValue="Value", columns=names)
+    unpivot = add(element, "Unpivot", columnName="CounterName", columnValue="Value", columns=names)
     for one in group.counters:
-        mapped = _add(unpivot, "MapName", name=one.counter.scx_property)
+        mapped = add(unpivot, "MapName", name=one.counter.scx_property)
         if one.counter.scale_up != 1:
             mapped.set("scaleUp", str(one.counter.scale_up))
         mapped.text = one.specifier
@@ -168,7 +164,7 @@ def _derived(parent: etree._Element, settings: Settings) -> list[Hub]:
 
 
 def _event(parent: etree._Element, period: Period, name: str, source: str, store: str) -> etree._Element:
-    return _add(
+    return add(
         parent,
         "DerivedEvent",
         duration=period.duration,
@@ -180,7 +176,7 @@ def _event(parent: etree._Element, period: Period, name: str, source: str, store
 
 
 def _aggregate(event: etree._Element, settings: Settings) -> None:
-    _add(
+    add(
         event,
         "LADQuery",
         columnName="CounterName",
@@ -191,8 +187,8 @@ def _aggregate(event: etree._Element, settings: Settings) -> None:
 
 
 def _annotation(parent: etree._Element, hub: Hub, sealer: _Sealer) -> None:
-    annotation = _add(parent, "EventStreamingAnnotation", name=hub.event)
-    key = _add(_add(annotation, "EventPublisher"), "Key")
+    annotation = add(parent, "EventStreamingAnnotation", name=hub.event)
+    key = add(add(annotation, "EventPublisher"), "Key")
     key.text, key_path = sealer(hub.sink.url, _url_path(hub.sink))
     if key_path:
         key.set("decryptKeyPath", key_path)

@@ -7,6 +7,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from extension.config import xmlsafe
 from extension.config.problems import Problems
@@ -47,13 +48,19 @@ def told(value: object, path: str) -> str:
 
 
 def member(path: str, key: str) -> str:
-    """The JSON path of ``key`` in the object at ``path``.
+    """The JSON path of ``key`` in the object at ``path``."""
+    return path + _step(key)
+
+
+@lru_cache(maxsize=200)
+def _step(key: str) -> str:
+    """The last step of a path.
 
     A key that is long or looks like a secret is cut: it is no setting's name, and a secret may stand in its place.
     """
     if len(key) > _LONGEST_KEY or holds_secret(key):
-        return f"{path}[{key[:_KEY_SHOWN]!r}... ({len(key)} characters)]"
-    return f"{path}.{key}" if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) else f"{path}[{key!r}]"
+        return f"[{key[:_KEY_SHOWN]!r}... ({len(key)} characters)]"
+    return f".{key}" if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) else f"[{key!r}]"
 
 
 _SECRETS = ("storageAccountKey", "storageAccountSasToken", "mysqlpassword")

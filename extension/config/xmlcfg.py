@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lxml import etree
 
 from extension.config import durations, xmlsafe
 from extension.config.counters import BY_SPECIFIER, FAMILIES, SPECIFIERS, Counter
-from extension.config.model import PORTAL_SAMPLE_RATE, MetricQuery, Period
+from extension.config.model import PORTAL_SAMPLE_RATE, Period
+from extension.config.model23 import MetricQuery
 from extension.config.problems import Problems
 
 _CONFIGURATION = "DiagnosticMonitorConfiguration"
@@ -24,8 +25,7 @@ _ELEMENTS = {
 _PORTAL_PERIODS = (60, 3600)
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(NamedTuple):
     """One element's attribute values and where it stands."""
 
     name: str
@@ -33,8 +33,7 @@ class Listed:
     line: int
 
 
-@dataclass(frozen=True)
-class WadCfg:
+class WadCfg(NamedTuple):
     """What a WadCfg says: the resource, the counters it lists and the periods it aggregates over.
 
     ``counters`` is None where the document has no PerformanceCounters element at all.

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
+from extension import hashes
 from extension.rows.ticks import ten_day_suffix
 
 _LIMIT = 63
 _SUFFIX = 8
-
-
-def md5_hex(data: bytes) -> str:
-    """MD5 as lower-case hex, from the interpreter's own module where it has one: OpenSSL would cost 4 MiB."""
-    try:
-        builtin = import_module("_md5")
-    except ImportError:
-        builtin = import_module("hashlib")
-    digest: str = builtin.md5(data, usedforsecurity=False).hexdigest()
-    return digest
 
 
 def base_name(event: str, *, namespace: str, version: int, full_name: bool) -> str:
@@ -37,5 +26,5 @@ def table_name(
     if full_name and not per_nday:
         return base
     if len(base.encode()) > (_LIMIT - _SUFFIX if per_nday else _LIMIT):
-        base = "T" + md5_hex(base.encode())
+        base = "T" + hashes.digest("md5", base.encode()).hex()
     return base + ten_day_suffix(now) if per_nday else base

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from extension import hashes
 from extension.rows import ticks
 from extension.rows.edm import EdmValue, Row
-from extension.rows.names import md5_hex
 
 TABLE = "SchemasTable"
 Signature = tuple[tuple[str, str], ...]
@@ -37,7 +37,7 @@ def schema_row(physical: str, columns: Signature, host: str, now_us: int) -> Row
     """
     listed = (*_TIMES, *columns, *_KEYS)
     text = ",".join(f"{name},{mds}" for name, mds in sorted(listed, key=lambda c: c[0].encode()))
-    digest = md5_hex(text.encode())
+    digest = hashes.digest("md5", text.encode()).hex()
     body = "".join(f'<Column name="{name}" type="{mds}"></Column>' for name, mds in listed)
     n = f"{len(physical) % 10:019d}"
     string = {

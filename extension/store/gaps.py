@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from extension import hashes
 from extension.plan import Query
-from extension.rows.names import md5_hex
 from extension.store.database import open_reader
 
 ALL = "*"
@@ -58,7 +58,8 @@ class _Query:
 
 def query_key(query: Query) -> str:
     """What identifies a query over restarts and documents."""
-    return md5_hex(f"{query.target.event}|{query.rate}|{query.namespace}|{query.text}".encode())[:16]
+    key = f"{query.target.event}|{query.rate}|{query.namespace}|{query.text}"
+    return hashes.digest("md5", key.encode()).hex()[:16]
 
 
 def sampled(rate: int, last: float, gap_end: float | None) -> float:

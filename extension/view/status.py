@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from extension import descriptor, expiry, locks, paths
+from extension import descriptor, locks, paths
 from extension.store import ledger
 from extension.store.bounds import free_bytes
 from extension.store.database import StoreError, open_reader
@@ -21,6 +21,7 @@ from extension.store.database import StoreError, open_reader
 STALE_HEALTH_S = 180.0
 OLD_QUEUE_S = 300.0
 _NO_HEALTH = "the daemon runs and has not reported yet"
+_EXPIRY = "expiry"  # expiry.NOTE: that module is imported where there is such a note
 LEAST_FREE = 256 << 10
 """Bytes of free disk below which nothing can be relied on to be written."""
 
@@ -86,7 +87,7 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
                 problem("rows-waiting", f"{table}: {balance.queued} rows wait, the oldest for {_ago(now, oldest)}")
     except (StoreError, sqlite3.Error) as error:
         problem("store-unreadable", str(error))
-    for expired, text in expiry.of_note(notes.pop(expiry.NOTE, ""), now):
+    for expired, text in _endings(notes.pop(_EXPIRY, ""), now):
         problem("credential-expired" if expired else "credential-expiring", text)
     for account, text in notes.items():
         level, _, message = text.partition(" ")
@@ -165,11 +166,20 @@ def _reports(folder: str) -> tuple[dict[str, Any], dict[str, str]]:
         if uploaded is not None:
             with closing(uploaded) as db:
                 noted = "SELECT key, value FROM meta WHERE key LIKE 'problem:%' OR key=?"
-                for key, value in db.execute(noted, (expiry.NOTE,)):
+                for key, value in db.execute(noted, (_EXPIRY,)):
                     notes[key.removeprefix("problem:")] = value
     except (StoreError, sqlite3.Error, ValueError):
         return report, notes
     return report, notes
+
+
+def _endings(note: str, now: float) -> list[tuple[bool, str]]:
+    """(expired, text) of each credential that ends soon."""
+    if not note:
+        return []
+    from extension import expiry
+
+    return expiry.of_note(note, now)
 
 
 def _ago(now: float, then: float) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from omi_queries import reprs
 
 BACKENDS = ("auto", "procfs", "cimxml", "omicli")
 RATE_WINDOWS = ("delta", "scx")
@@ -11,15 +13,14 @@ OMICLI = "/opt/omi/bin/omicli"
 ONE_SHOT_DEADLINE_S = 10.0
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """Where sources are. ``endpoint`` "" means none; ``worker`` is the command line of the CIM-XML worker, () for the
     default; ``deadline_s`` bounds one question (with fallback: all questions of one sample).
     """
 
     endpoint: str = ""
     user: str = ""
-    password: str = field(default="", repr=False)
+    password: str = ""
     ca_file: str = ""
     no_verification: bool = False
     omicli: str = OMICLI
@@ -27,3 +28,6 @@ class Settings:
     rate_window: str = "delta"
     deadline_s: float = ONE_SHOT_DEADLINE_S
     worker: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        return reprs.without(self, "password")

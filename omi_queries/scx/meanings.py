@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 _TEXTS = """
 Architecture: processor architecture of the program
 AvailableMemory: memory that can be had without swapping
@@ -263,6 +265,7 @@ SCX_UnixProcessStatisticalInformation.UsedMemory: resident memory of the process
 """
 
 
+@functools.cache
 def _parsed() -> dict[str, str]:
     return dict(line.split(": ", 1) for line in _TEXTS.strip().splitlines())
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from extension.config import document, durations, lad23, xmlsafe
+from extension.config import document, durations, xmlsafe
 from extension.config.build import generate
+from extension.config.lad23_keys import PROTECTED_KEYS, PUBLIC_KEYS
 from extension.config.machine import Machine
 from extension.config.problems import Problems
 from extension.config.resolve import resolve
@@ -21,7 +22,7 @@ NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
 PROTECTED = {"storageAccountName": "acct", "storageAccountKey": base64.b64encode(bytes(64)).decode()}
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
 NAMES = st.sampled_from(
-    [*lad23.PUBLIC_KEYS, *lad23.PROTECTED_KEYS, "diagnosticMonitorConfiguration", "metrics", "resourceId", "table",
+    [*PUBLIC_KEYS, *PROTECTED_KEYS, "diagnosticMonitorConfiguration", "metrics", "resourceId", "table",
      "performanceCounters", "performanceCounterConfiguration", "class", "counterSpecifier", "condition", "namespace",
      "fileLogs", "fileLogConfiguration", "file", "query", "sinksConfig", "sinks", "applicationInsights", "type",
      "counter", "sampleRate", "annotation", "displayName", "metricAggregation", "scheduledTransferPeriod", "sink",

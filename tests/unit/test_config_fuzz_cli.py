@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extension.config import cli, lad23
+from extension.config import cli
 from extension.config.build import generate
+from extension.config.lad23_keys import PROTECTED_KEYS, PUBLIC_KEYS
 from extension.config.machine import Machine
 
 NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
@@ -180,7 +181,7 @@ WRAPPED = MISPLACED | MISPLACED.map(lambda s: [s]) | MISPLACED.map(lambda s: {"v
 
 
 @given(
-    st.sampled_from([*lad23.PROTECTED_KEYS, "sinksConfig", "sas", "storageAccountkey", KEY, SAS]),
+    st.sampled_from([*PROTECTED_KEYS, "sinksConfig", "sas", "storageAccountkey", KEY, SAS]),
     WRAPPED,
     st.sampled_from([None, "2.3", "3.0", "4.0"]),
 )
@@ -193,7 +194,7 @@ def test_no_protected_value_is_repeated(key: str, value: object, lad: str | None
             assert secret not in repr(made)
 
 
-@given(st.sampled_from(lad23.PUBLIC_KEYS + lad23.PROTECTED_KEYS), WRAPPED, st.sampled_from([None, "2.3", "3.0"]))
+@given(st.sampled_from(PUBLIC_KEYS + PROTECTED_KEYS), WRAPPED, st.sampled_from([None, "2.3", "3.0"]))
 @settings(deadline=None)
 def test_no_secret_in_the_public_settings_is_repeated(key: str, value: object, lad: str | None) -> None:
     made = generate({key: value}, PROTECTED, lad=lad, machine=Machine("U", ""), now=NOW)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extension.config import jsontext, lad23, settings_file
+from extension.config import jsontext, settings_file
+from extension.config.lad23_keys import PROTECTED_KEYS
 from extension.config.problems import Problems
 
 VALUES = st.recursive(
@@ -106,7 +107,7 @@ def test_a_hostile_text_is_bounded() -> None:
 )
 def test_forms(value: object, public: object, protected: object) -> None:
     problems = Problems()
-    parts = settings_file.split(value, lad23.PROTECTED_KEYS, problems)
+    parts = settings_file.split(value, PROTECTED_KEYS, problems)
     assert not any(p.severity != "note" for p in problems)
     assert (parts.public if parts.has_public else None) == public
     assert (parts.protected if parts.has_protected else None) == protected
@@ -122,11 +123,11 @@ def test_forms(value: object, public: object, protected: object) -> None:
 )
 def test_what_is_no_settings_file(value: object, path: str) -> None:
     problems = Problems()
-    settings_file.split(value, lad23.PROTECTED_KEYS, problems)
+    settings_file.split(value, PROTECTED_KEYS, problems)
     assert [(p.severity, p.path) for p in problems] == [("error", path)]
 
 
 def test_what_stands_beside_the_settings_is_named() -> None:
     problems = Problems()
-    settings_file.split({"public": {}, "protected": {}, "perfCfg": []}, lad23.PROTECTED_KEYS, problems)
+    settings_file.split({"public": {}, "protected": {}, "perfCfg": []}, PROTECTED_KEYS, problems)
     assert [(p.severity, p.path) for p in problems] == [("warning", "$.perfCfg")]

@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 import pytest
 
-from extension.config import durations, machine, xmlsafe
+from extension.config import build, document_model, durations, machine, model, model23, model30, xmlsafe
 from extension.config.problems import LIMIT, Problem, Problems, nearest
 from extension.config.redact import redacted
+from omi_queries.backends import settings
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_uuid_of_the_firmware(tmp_path: Path) -> None:
 def test_uuid_derived_from_the_machine_id(tmp_path: Path, product: str | None) -> None:
     found = _machine(tmp_path, product, "0123456789abcdef0123456789abcdef\n").vm_uuid
     assert found == _machine(tmp_path, product, "0123456789abcdef0123456789abcdef").vm_uuid
-    assert uuid.UUID(found).version == 5
+    assert found == str(uuid.uuid5(uuid.UUID("6f0d9d3e-52c8-5a0e-9c43-6c1f2d1f6a57"), "0123456789abcdef" * 2)).upper()
     assert found != _machine(tmp_path, product, "other").vm_uuid
 
 
@@ -201,3 +202,34 @@ def test_machine_without_any_identity(tmp_path: Path) -> None:
 )
 def test_deployment_of_the_agent_s_file(tmp_path: Path, hosting: str | None, deployment: str) -> None:
     assert _machine(tmp_path, None, None, hosting).deployment_id == deployment
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (
+            model.Credential("acct0", "key", "SECRET", "https://t", "$.p"),
+            "Credential(account='acct0', kind='key', endpoint='https://t', path='$.p', blob_endpoint='')",
+        ),
+        (model30.Sink("hub", "EventHub", "SECRET", "$.p"), "Sink(name='hub', kind='EventHub', path='$.p')"),
+        (build.Generated(b"SECRET", {"omiPassword": "SECRET"}, (), "3.0"), "Generated(problems=(), dialect='3.0')"),
+        (
+            document_model.PublisherElement("E", "SECRET", "", document_model.Place("f", 3)),
+            "PublisherElement(event='E', decrypt_key_path='', at=Place(file='f', line=3))",
+        ),
+    ],
+)
+def test_values_show_themselves_without_their_secrets(value: object, shown: str) -> None:
+    assert repr(value) == f"{value}" == shown
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        model23.Settings(None, app_insights_key="SECRET"),
+        settings.Settings(user="omi", password="SECRET"),
+        document_model.AccountElement("key", "m", "acct0", "SECRET", "", "https://t", True, document_model.Place("f")),
+    ],
+)
+def test_no_secret_is_shown(value: object) -> None:
+    assert "SECRET" not in f"{value!r}{value}"

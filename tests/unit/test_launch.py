@@ -6,7 +6,10 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from extension import launch, spawn
 
@@ -46,6 +49,23 @@ def test_what_stands_for_a_module_gives_way_to_it() -> None:
         assert stand_in.s.startswith("Gur Mra")  # type: ignore[attr-defined]
         assert sys.modules[name] is not stand_in
         assert stand_in.c == sys.modules[name].c
+    finally:
+        sys.modules.pop(name)
+        if known is not None:
+            sys.modules[name] = known
+
+
+def test_a_function_can_be_taken_before_its_module_is_loaded() -> None:
+    name = "this"
+    known = sys.modules.pop(name, None)
+    try:
+        sys.modules[name] = stand_in = launch.Later(name, ("len",))
+        taken: Callable[[str], object] = getattr(stand_in, "len")  # noqa: B009
+        assert sys.modules[name] is stand_in
+        with pytest.raises(AttributeError, match="no attribute 'len'"):
+            taken("abc")
+        sys.modules[name].len = len  # type: ignore[attr-defined]
+        assert taken("abc") == 3
     finally:
         sys.modules.pop(name)
         if known is not None:

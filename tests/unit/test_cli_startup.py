@@ -1,0 +1,61 @@
+"""The ``lad`` command loads the modules of the command asked for; help and errors need none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from extension import cli, expiry, launch
+from extension.view import status
+
+ROOT = Path(__file__).parents[2]
+CODE = """
+import sys
+from extension.cli import main
+try:
+    main()
+finally:
+    print(*(name for name, found in sys.modules.items() if type(found) is type(sys)), file=sys.stderr)
+"""
+MODULES = {command.module for command in cli.COMMANDS.values()}
+
+
+def loaded(*words: str) -> set[str]:
+    done = subprocess.run([sys.executable, "-c", CODE, *words], capture_output=True, text=True, check=False, cwd=ROOT)
+    return set(next(line for line in done.stderr.splitlines() if "extension.cli" in line).split())
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["--version"], ["bogus"]])
+def test_what_runs_nothing_loads_no_command(words: list[str]) -> None:
+    assert not loaded(*words) & (MODULES | {"dataclasses", "json", "pathlib"})
+
+
+def test_the_help_says_what_the_commands_say_of_themselves() -> None:
+    assert cli._parser([]).format_help() == cli._parser(["-x", "run"]).format_help()
+
+
+def test_status_of_nothing_installed_loads_no_sinks_and_no_plan(tmp_path: Path) -> None:
+    modules = loaded("status", "--state-dir", str(tmp_path / "none"))
+    assert "extension.view.status" in modules
+    assert not modules & {"extension.expiry", "extension.plan", "extension.sinks", "urllib.parse", "inspect"}
+    assert status._EXPIRY == expiry.NOTE
+
+
+def test_a_query_loads_no_daemon() -> None:
+    modules = loaded("query", "--list")
+    assert not {name for name in modules if name.startswith("extension.")} - {"extension.cli", "extension.launch"}
+    assert not modules & {"dataclasses", "inspect", "subprocess", "socket"}
+
+
+def test_a_command_looks_for_garbage_later_and_a_caller_of_main_as_before() -> None:
+    code = (
+        "import gc, sys; from extension import cli; before = gc.get_threshold()\n"
+        "cli.main(['config', 'init']); assert gc.get_threshold() == before\n"
+        "cli.main(); print(gc.get_threshold()[0], gc.isenabled(), file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, "config", "init"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stderr.split() == [str(launch.FEW_OBJECTS), "True"]
