@@ -21,6 +21,7 @@ from extension.rows import ticks
 from extension.rows.edm import EdmValue
 from extension.store.collector_db import CollectorStore
 from extension.store.gaps import ALL, GapKeeper, query_key
+from omi_queries.binding import ForeignError
 from omi_queries.types import Backend, QueryError, QueryStream
 
 IDLE_S = 60
@@ -29,6 +30,9 @@ MAX_REASONS = 200
 DROP_QUIET_S = 600
 CATCH_UP_S = 5.0
 """A sample that was due so shortly before the start is taken late rather than left out: a reload costs none."""
+NO_SOURCE = "none"
+"""What status gives as the source of a query that nothing answers."""
+PROCFS = "procfs"
 RAW_AGE_S = 600
 """Raw counters older than this are not used: their rate would describe a long gap, not now."""
 
@@ -83,9 +87,11 @@ class Collector:
         for query in self.plan.queries:
             try:
                 stream = self.backend.open(query.namespace, query.text)
+            except ForeignError as error:
+                self._refuse(query, error.cured() if self.backend.name == PROCFS else error)
+                continue
             except QueryError as error:
-                self.refused[query.target.event] = str(error)
-                self.log("error", f"query of {query.target.event} cannot be asked: {error}")
+                self._refuse(query, error)
                 continue
             if not any(stream.restore(state) for state in _raw_for(query, raw, now)):
                 stream.prime()
@@ -93,6 +99,10 @@ class Collector:
         self._pipelines.begin(now)
         self._begin_gaps(now)
         self._run([], now)
+
+    def _refuse(self, query: Query, error: QueryError) -> None:
+        self.refused[query.target.event] = str(error)
+        self.log("error", f"query of {query.target.event} cannot be asked: {error}")
 
     def _raw(self, now: float) -> dict[str, Any]:
         """The raw counters that are not too old; the others, of queries that are gone as a rule, are forgotten."""
@@ -287,6 +297,7 @@ class Collector:
         try:
             reading = asked.stream.read(moment)
         except QueryError as error:
+            asked.source, asked.why = NO_SOURCE, str(error)
             self._complain(asked, {f"query failed: {error}"})
             return Output(), {ALL: "query failed"}
         asked.source, asked.why = reading.source, reading.why
