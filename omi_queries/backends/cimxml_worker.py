@@ -28,6 +28,10 @@ _CONVERSION_FAULTS = (ValueError, OverflowError, RecursionError)  # what pywbem 
 _MESSAGE_ID = "1001"  # the only one pywbem ever sends
 
 
+class EndpointError(Exception):
+    """An endpoint that cannot be used as it is given."""
+
+
 class ReplyRefusedError(Exception):
     """A reply that is not handed to the XML parser."""
 
@@ -43,6 +47,9 @@ def main() -> int:
         return 0
     try:
         worker = Worker(settings)
+    except EndpointError as error:
+        frames.send(out, {"error": one_line(str(error))})
+        return 1
     except Exception as error:
         frames.send(out, {"error": one_line(f"{type(error).__name__}: {error}")})
         return 1
@@ -75,7 +82,7 @@ class Worker:
         self._secrets = [s for s in (str(settings["password"]),) if s]
         ca_file = str(settings["ca_file"]) or None
         if ca_file is not None and not os.access(ca_file, os.R_OK):
-            raise OSError(f"the certificate file {ca_file} cannot be read")
+            raise EndpointError(f"the certificate file {ca_file} (omiCaFile) cannot be read")
         self._arguments: dict[str, Any] = {
             "creds": (user, str(settings["password"])) if user else None,
             "default_namespace": "root/scx",
@@ -193,11 +200,11 @@ class Worker:
         if isinstance(error, self._pywbem.VersionError):
             return f"the server speaks another version: {text[:120]}", 0
         if isinstance(error, self._pywbem.ConnectionError):
-            return _connection_text(text, self._timeout), 0
+            return connection_text(text, self._timeout), 0
         return f"{type(error).__name__}: {text}", 0
 
 
-def _connection_text(text: str, timeout: float) -> str:
+def connection_text(text: str, timeout: float) -> str:
     """The reason in a ConnectionError, whose text is that of several libraries in one another."""
     lower = text.lower()
     if "timed out" in lower:

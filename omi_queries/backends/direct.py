@@ -8,7 +8,7 @@ from typing import Any
 
 from omi_queries.backends.accept import accept
 from omi_queries.backends.foreign import ForeignAnswers
-from omi_queries.backends.source import Question, RefusedError, Source, wait_for
+from omi_queries.backends.source import Question, RefusedError, Source, SourceError, wait_for
 from omi_queries.binding import Bound, ForeignError, Selection, bind
 from omi_queries.types import MI_FAILED, Instance, Reading
 
@@ -75,8 +75,9 @@ def _question(namespace: str, selection: Selection) -> Question:
 class DirectStream:
     """A query to the source alone. Rates are the source's own, so there is nothing to prime or to keep."""
 
-    def __init__(self, answers: Answers | ForeignAnswers, deadline_s: float) -> None:
+    def __init__(self, answers: Answers | ForeignAnswers, source: Source, deadline_s: float) -> None:
         self._answers = answers
+        self._where = f"{source.name} ({source.where}): "
         self._timeout = START_S + deadline_s
         self._deadline_s = deadline_s
 
@@ -88,8 +89,10 @@ class DirectStream:
         try:
             reading = self._answers.read(self._timeout)
         except RefusedError as error:
-            asked = self._answers.asked
-            raise RefusedError(error.code, f"{asked.class_name}: {error}" if asked else str(error)) from None
+            asked = self._answers.asked.class_name if self._answers.asked else self._answers.names
+            raise RefusedError(error.code, f"{self._where}{asked}: {error}") from None
+        except SourceError as error:
+            raise SourceError(f"{self._where}{error}", error.code) from None
         self._timeout = self._deadline_s
         return reading
 
@@ -115,8 +118,9 @@ class DirectBackend:
         try:
             bound = bind(namespace, text, dialect)
         except ForeignError:
-            return DirectStream(ForeignAnswers(namespace, text, dialect, self._source), self._deadline_s)
-        return DirectStream(Answers(bound, namespace, self._source), self._deadline_s)
+            foreign = ForeignAnswers(namespace, text, dialect, self._source)
+            return DirectStream(foreign, self._source, self._deadline_s)
+        return DirectStream(Answers(bound, namespace, self._source), self._source, self._deadline_s)
 
     def close(self) -> None:
         """End the source's processes."""

@@ -98,13 +98,13 @@ class OmicliSource:
         self.close()
         why = unusable(self.where)
         if why:
-            raise SourceError(f"{self.where} {why}")
+            raise SourceError(f"the command {why}")
         if self._graveyard.full():
             raise SourceError("killed omicli processes hang in the kernel; no new one is started")
         try:
             child = Child([self.where, *arguments], self._environ, MAX_OUTPUT)
         except OSError as error:
-            raise SourceError(f"{self.where} cannot be started: {error.strerror}") from None
+            raise SourceError(f"the command cannot be started: {error.strerror}") from None
         child.close_input()
         self._running = _Run(child, arguments, read, self._graveyard)
         return self._running

@@ -347,3 +347,18 @@ def test_a_class_that_no_server_has(server: FakeServer, sources: list[CimxmlSour
     with pytest.raises(RefusedError, match="no such class here") as caught:
         read(server, sources, f"SELECT * FROM {APACHE}")
     assert caught.value.code == 5
+
+
+def test_errors_say_where(server: FakeServer, tmp_path: Path) -> None:
+    missing = str(tmp_path / "none.pem")
+    for settings, said in (
+        (Settings(endpoint=server.url, user=USER, password="no"), f"cimxml ({server.url}): user name or password"),
+        (Settings(endpoint=server.url, ca_file=missing), f"cimxml ({server.url}): the certificate file {missing} "),
+    ):
+        backend = open_backend("cimxml", settings)
+        try:
+            with pytest.raises(SourceError) as caught:
+                backend.open("root/scx", ASKED).read(0.0)
+        finally:
+            backend.close()
+        assert str(caught.value).startswith(said)
