@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from omi_queries import classes
 from omi_queries.classes import CimClass
 from omi_queries.condition import Predicate, compile_condition, declared, unknown_property, used_properties
-from omi_queries.query import Query, parse
+from omi_queries.query import MAX_TEXT, Query, parse
 from omi_queries.types import MI_INVALID_CLASS, MI_INVALID_NAMESPACE, MI_NOT_SUPPORTED, Instance, QueryError
 
 _CURE = "to ask an OMI or CIM-XML server that has it, set omiEndpoint or omiBackend"
@@ -82,7 +83,7 @@ def bind(namespace: str, text: str, dialect: str = "wql") -> Bound:
     if within is None:
         others = ", ".join(n for n in classes.namespaces() if n != classes.NAMESPACE)
         hint = f"the SCX classes are in {classes.NAMESPACE} (others: {others})"
-        raise ForeignError(MI_INVALID_NAMESPACE, f"unknown namespace {namespace[:80]!a}", hint)
+        raise ForeignError(MI_INVALID_NAMESPACE, f"unknown namespace {namespace[:80]!a}{_asked_for(text)}", hint)
     query = parse(text, dialect)
     asked = classes.find(query.class_name, within)
     if asked is None:
@@ -97,6 +98,13 @@ def bind(namespace: str, text: str, dialect: str = "wql") -> Bound:
     for one in served:
         types.update(one.types)
     return Bound(query, tuple(_selection(query, one) for one in served), types, warnings)
+
+
+def _asked_for(text: str) -> str:
+    """`` (for class X)`` where the query names one."""
+    words = text[:MAX_TEXT].split()
+    name = next((after for word, after in pairwise(words) if word.lower() == "from"), "")
+    return f" (for class {name[:80]})" if name.isascii() and name.isidentifier() else ""
 
 
 def bind_to(query: Query, cim_class: CimClass) -> Bound:
