@@ -58,7 +58,7 @@ def _sampling(collector: Collector) -> tuple[str, str]:
     if troubles:
         return "warning", troubles[0][:MAX_MESSAGE]
     sources = sorted({a.source for a in collector.asked if a.source}) or [collector.backend.name]
-    return "ok", f"{running} queries answered by {', '.join(sources)}"
+    return "ok", f"{running} {'query' if running == 1 else 'queries'} answered by {', '.join(sources)}"
 
 
 def _boottime() -> float:
