@@ -142,11 +142,11 @@ def _kind(name: str, one: RawInstance, types: dict[str, str]) -> str:
     kind = types.get(name, given)
     if kind != given:
         raise ValueRejectedError(f"of the type {given[:40]!a} here and {kind} in an earlier instance")
+    if given.removesuffix("[]") not in _SCALARS and one.values[name] is not None:  # NULL is NULL of any type
+        raise ValueRejectedError(f"of the type {given[:40]!a}, which no row can hold")
     if name not in types:
         if not _NAME.fullmatch(name):
             raise ValueRejectedError("not named as a property can be")
-        if given.removesuffix("[]") not in _SCALARS:
-            raise ValueRejectedError(f"of the type {given[:40]!a}, which no row can hold")
         if len(types) == MAX_PROPERTIES:
             raise ValueRejectedError(f"beyond the first {MAX_PROPERTIES} properties")
         types[name] = kind

@@ -193,6 +193,15 @@ def test_characters_are_numbers() -> None:
     assert believe(RawInstance("X", dict(values), types)) == (types, [{"A": 97, "B": [97, 98], "C": 7, "D": None}], {})
 
 
+def test_null_is_null_of_any_type_and_nothing_else_is() -> None:
+    types, found, skipped = believe(
+        RawInstance("X", {"A": None, "B": 1}, {"A": "reference", "B": "uint8"}),
+        RawInstance("X", {"A": "X.B=1", "B": 2}, {"A": "reference", "B": "uint8"}),
+    )
+    assert (types["A"], found) == ("reference", [{"A": None, "B": 1}, {"B": 2}])
+    assert list(skipped) == ["fixed gave a X.A that is of the type 'reference', which no row can hold"]
+
+
 def test_one_property_has_one_type() -> None:
     types, found, skipped = believe(
         RawInstance("X", {"A": 1}, {"A": "uint8"}), RawInstance("X", {"A": "x", "B": 2}, {"A": "string", "B": "uint8"})
