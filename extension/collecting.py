@@ -21,6 +21,7 @@ from extension.rows import ticks
 from extension.rows.edm import EdmValue
 from extension.store.collector_db import CollectorStore
 from extension.store.gaps import ALL, GapKeeper, query_key
+from omi_queries.binding import ForeignError
 from omi_queries.types import Backend, QueryError, QueryStream
 
 IDLE_S = 60
@@ -29,6 +30,10 @@ MAX_REASONS = 200
 DROP_QUIET_S = 600
 CATCH_UP_S = 5.0
 """A sample that was due so shortly before the start is taken late rather than left out: a reload costs none."""
+NO_SOURCE = "none"
+"""What status gives as the source of a query that nothing answers."""
+REFUSED = "the query is refused"
+PROCFS = "procfs"
 RAW_AGE_S = 600
 """Raw counters older than this are not used: their rate would describe a long gap, not now."""
 
@@ -68,6 +73,7 @@ class Collector:
         self._engine.resume_row_index(int(self.store.get("row_index") or 0))
         self._pipelines = Pipelines(self.plan, self._engine, self.store)
         self._late: set[str] = set()
+        self._unasked: list[Query] = []
         self._dropping: dict[str, float] = {}
         self._upload = False
         self._housekeeping = 0.0
@@ -83,9 +89,11 @@ class Collector:
         for query in self.plan.queries:
             try:
                 stream = self.backend.open(query.namespace, query.text)
+            except ForeignError as error:
+                self._refuse(query, error.cured() if self.backend.name == PROCFS else error)
+                continue
             except QueryError as error:
-                self.refused[query.target.event] = str(error)
-                self.log("error", f"query of {query.target.event} cannot be asked: {error}")
+                self._refuse(query, error)
                 continue
             if not any(stream.restore(state) for state in _raw_for(query, raw, now)):
                 stream.prime()
@@ -93,6 +101,11 @@ class Collector:
         self._pipelines.begin(now)
         self._begin_gaps(now)
         self._run([], now)
+
+    def _refuse(self, query: Query, error: QueryError) -> None:
+        self._unasked.append(query)
+        self.refused[query.target.event] = str(error)
+        self.log("error", f"query of {query.target.event} cannot be asked: {error}")
 
     def _raw(self, now: float) -> dict[str, Any]:
         """The raw counters that are not too old; the others, of queries that are gone as a rule, are forgotten."""
@@ -107,9 +120,13 @@ class Collector:
         last = float(text) if text else None
         self._set_back = last is not None and now < last
         self._elapsed.step(now, self.boottime() if self.boottime else None)  # from here on, a step is noticed
-        rates = {query_key(a.query): a.query.rate for a in self.asked}
+        rates = {query_key(q): q.rate for q in (*self._unasked, *(a.query for a in self.asked))}
         consumers = [consumer.id for consumer in self._pipelines.consumers]
         self.store.commit(lambda: self._gaps.begin(rates, consumers, now, last))
+        for query in self._unasked:
+            self._gaps.observe(query_key(query), now, {ALL: REFUSED}, steps.HELD_UP)
+        if self._unasked:
+            self._gaps.done(self.store.commit(self._gaps.write), "store full")
 
     def _first_due(self, rate: int, now: float) -> int:
         """The next multiple of the rate; the one that has just gone by if it fell between a predecessor and us."""
@@ -287,6 +304,7 @@ class Collector:
         try:
             reading = asked.stream.read(moment)
         except QueryError as error:
+            asked.source, asked.why = NO_SOURCE, str(error)
             self._complain(asked, {f"query failed: {error}"})
             return Output(), {ALL: "query failed"}
         asked.source, asked.why = reading.source, reading.why

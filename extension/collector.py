@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from extension import component
-from extension.collecting import IDLE_S, Collector
+from extension.collecting import IDLE_S, NO_SOURCE, Collector
 from extension.feed import open_feed
 from extension.plan import Plan
 from extension.source import open_source
@@ -46,18 +46,19 @@ def _sampling(collector: Collector) -> tuple[str, str]:
         named = [f"{event}: {why}" for event, why in collector.refused.items()]
         text = "; ".join([f"{refused} of {running + refused} queries refused: {named[0]}", *named[1:], *failing])
         return "error" if not running else "warning", text[:MAX_MESSAGE]
+    instead = sorted({a.why for a in collector.asked if a.why and a.source != NO_SOURCE})
+    troubles = [f"values come from /proc instead: {'; '.join(instead)}"] if instead else []
     if failing:
-        return "warning", "; ".join(failing)[:MAX_MESSAGE]
+        return "warning", "; ".join([*failing, *troubles])[:MAX_MESSAGE]
     fed = collector.fed()
     if not running and fed:
         return "ok", f"{len(fed)} source(s) fed by clients"
     if not running:
         return "warning", "the configuration has no queries: nothing is collected"
-    troubles = sorted({a.why for a in collector.asked if a.why})
     if troubles:
-        return "warning", f"values come from /proc instead: {'; '.join(troubles)}"[:MAX_MESSAGE]
+        return "warning", troubles[0][:MAX_MESSAGE]
     sources = sorted({a.source for a in collector.asked if a.source}) or [collector.backend.name]
-    return "ok", f"{running} queries answered by {', '.join(sources)}"
+    return "ok", f"{running} {'query' if running == 1 else 'queries'} answered by {', '.join(sources)}"
 
 
 def _boottime() -> float:

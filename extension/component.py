@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-from extension import accepted, descriptor, locks, plan, proc, spawn
+from extension import accepted, descriptor, locks, orphans, plan, proc, spawn
 from extension.channel import Channel
 
 PLAN_DEADLINE_S = 30.0
@@ -50,19 +50,27 @@ def _one_line(problem: dict[str, str]) -> str:
 def hold_lock(state_dir: str, module: str) -> int:
     """Hold ``<component>.lock`` for the life of this process: one writer per store file.
 
-    A predecessor that its watchdog has lost (both were killed, or it is stopped) is given some seconds, then killed.
+    A predecessor that its watchdog has lost (both were killed, or it is stopped) is given some seconds, then killed;
+    so are the programs that one which was killed has left behind.
     Returns the descriptor; raises LockError.
     """
     path = os.path.join(state_dir, module.rpartition(".")[2] + ".lock")
+    before = locks.last(path)
+    try:
+        fd = _take(path, module)
+    except locks.HeldError as held:
+        raise LockError(f"{held}; end it or use another state folder") from None
+    orphans.end(before)
+    return fd
+
+
+def _take(path: str, module: str) -> int:
     try:
         return locks.take(path, LOCK_PATIENCE_S)
     except locks.HeldError as held:
         if held.pid and proc.is_module(held.pid, module):
             os.kill(held.pid, signal.SIGKILL)
-    try:
-        return locks.take(path, LOCK_PATIENCE_S)
-    except locks.HeldError as held:
-        raise LockError(f"{held}; end it or use another state folder") from None
+    return locks.take(path, LOCK_PATIENCE_S)
 
 
 def start(module: str) -> tuple[descriptor.Descriptor, plan.Plan, Channel] | int:

@@ -73,7 +73,7 @@ class Delivery:
 
     def given_up(self) -> list[str]:
         """Why sinks were given up, one line each."""
-        return [f"{way.lane.label}: {way.given_up}" for way in self._ways if way.given_up]
+        return [_of(way.lane.label, way.given_up) for way in self._ways if way.given_up]
 
     def close(self) -> None:
         """Close the acknowledgements. Threads of sinks that were given up may still be about to end."""
@@ -83,3 +83,8 @@ class Delivery:
 
 def _nothing() -> None:
     """Nobody is told: the command waits for the lanes itself."""
+
+
+def _of(label: str, why: str) -> str:
+    """A reason that names its sink, once."""
+    return why if why.startswith(f"{label}: ") else f"{label}: {why}"

@@ -59,6 +59,18 @@ def holder(path: str) -> int | None:
     return None
 
 
+def last(path: str) -> int:
+    """The pid of the process that holds the lock, or held it last; 0 if there was none."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        return _pid(fd)
+    finally:
+        os.close(fd)
+
+
 def _pid(fd: int) -> int:
     text = os.pread(fd, 32, 0).strip()
     return int(text) if text.isdigit() else 0

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from omi_queries import classes, recording
+from omi_queries.binding import ForeignError
 from omi_queries.cli import SourceOptionError, add_source_arguments, in_options, open_source, printable
 from omi_queries.recording_file import Writer
 from omi_queries.types import Backend, QueryError, QueryStream
@@ -133,6 +134,8 @@ def record(args: argparse.Namespace, clock: Callable[[], float], wait: Callable[
         try:
             asked = _streams(backend, namespace, args.classes)
             writer = Writer(args.output, replace=args.force)
+        except ForeignError as error:
+            return _fail(error.cured().message)
         except QueryError as error:
             return _fail(error.message)  # nobody typed the query that its position is in
         except FileExistsError:

@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 
-from extension import accepted, descriptor, locks, proc, spawn, watched
+from extension import accepted, descriptor, locks, orphans, proc, spawn, watched
 from extension.extlog import ExtensionLog
 from extension.handover import Handover
 from extension.health import Publisher
@@ -194,6 +194,8 @@ class Watchdog:
 
     def _ended(self, component: Component, code: int) -> None:
         self._wires.ended(component)
+        if code < 0:
+            orphans.end(component.pid)
         how = f"ended with exit code {code}" if code >= 0 else f"was ended by {watched.signal_name(-code)}"
         if self._handover.gone(component) or self._stopping:
             component.pid, component.state = 0, "stopped"

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from omi_queries import classes
 from omi_queries.classes import CimClass
 from omi_queries.condition import Predicate, compile_condition, declared, unknown_property, used_properties
-from omi_queries.query import Query, parse
+from omi_queries.query import MAX_TEXT, Query, parse
 from omi_queries.types import MI_INVALID_CLASS, MI_INVALID_NAMESPACE, MI_NOT_SUPPORTED, Instance, QueryError
+
+_CURE = "to ask an OMI or CIM-XML server that has it, set omiEndpoint or omiBackend"
+
+
+class ForeignError(QueryError):
+    """A namespace (3) or class (5) that is not declared here: a server may have it.
+
+    ``cure`` is for those who have not asked one, "" where another class is likely meant.
+    """
+
+    def __init__(self, code: int, message: str, hint: str, position: int | None = None) -> None:
+        super().__init__(code, f"{message}; {hint}", position)
+        self.cure = "" if hint.endswith("?") else _CURE
+
+    def cured(self) -> QueryError:
+        """The same with the cure in its text."""
+        message = f"{self.message}; {self.cure}" if self.cure else self.message
+        return QueryError(self.code, message, self.position)
 
 
 class Selection(NamedTuple):
@@ -58,13 +77,14 @@ class Bound(NamedTuple):
 def bind(namespace: str, text: str, dialect: str = "wql") -> Bound:
     """Parse and check a query.
 
-    QueryError: 3 unknown namespace, 5 unknown class, 7 a class whose instances cannot be listed, 15 anything else.
+    ForeignError: 3 unknown namespace, 5 unknown class. QueryError: 7 a class whose instances cannot be listed, 15
+    anything else.
     """
     within = classes.namespace(namespace)
     if within is None:
         others = ", ".join(n for n in classes.namespaces() if n != classes.NAMESPACE)
-        message = f"unknown namespace {namespace[:80]!a}; the SCX classes are in {classes.NAMESPACE} (others: {others})"
-        raise QueryError(MI_INVALID_NAMESPACE, message)
+        hint = f"the SCX classes are in {classes.NAMESPACE} (others: {others})"
+        raise ForeignError(MI_INVALID_NAMESPACE, f"unknown namespace {namespace[:80]!a}{_asked_for(text)}", hint)
     query = parse(text, dialect)
     asked = classes.find(query.class_name, within)
     if asked is None:
@@ -81,15 +101,35 @@ def bind(namespace: str, text: str, dialect: str = "wql") -> Bound:
     return Bound(query, tuple(_selection(query, one) for one in served), types, warnings)
 
 
-def _unknown_class(query: Query, within: str) -> QueryError:
-    elsewhere = next((n for n in classes.namespaces() if classes.find(query.class_name, n) is not None), "")
+def _asked_for(text: str) -> str:
+    """`` (for class X)`` where the query names one."""
+    words = text[:MAX_TEXT].split()
+    name = next((after for word, after in pairwise(words) if word.lower() == "from"), "")
+    return f" (for class {name[:80]})" if name.isascii() and name.isidentifier() else ""
+
+
+def bind_to(query: Query, cim_class: CimClass) -> Bound:
+    """A parsed query on a class that is declared elsewhere. QueryError(15) if it does not fit the class."""
+    warnings = _check_selected(query, cim_class)
+    selection = _selection(query, cim_class)._replace(by_key=False)
+    return Bound(query, (selection,), dict(cim_class.types), warnings)
+
+
+def _unknown_class(query: Query, within: str) -> ForeignError:
     known = [name for name in classes.names(within) if classes.get(name).served]
-    near = classes.nearest(query.class_name, known)
-    hint = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
+    hint = meant(query.class_name, within) or f"there are {', '.join(known)}"
+    return ForeignError(
+        MI_INVALID_CLASS, f"namespace {within} has no class {query.class_name[:80]!a}", hint, query.class_at
+    )
+
+
+def meant(class_name: str, within: str) -> str:
+    """Where a class is that namespace ``within`` has not, or which one may be meant; "" if nothing is like it."""
+    elsewhere = next((n for n in classes.namespaces() if classes.find(class_name, n) is not None), "")
     if elsewhere:
-        hint = f"it is in {elsewhere}"
-    message = f"namespace {within} has no class {query.class_name[:80]!a}; {hint}"
-    return QueryError(MI_INVALID_CLASS, message, query.class_at)
+        return f"it is in {elsewhere}"
+    near = classes.nearest(class_name, [name for name in classes.names(within) if classes.get(name).served])
+    return f"did you mean {near}?" if near else ""
 
 
 def _check_selected(query: Query, asked: CimClass) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from omi_queries.binding import bind
+from omi_queries.binding import ForeignError, bind
 from omi_queries.classes import NAMESPACE
 from omi_queries.types import Backend, CimValue, Instance, QueryError, Reading
 
@@ -67,6 +67,7 @@ _OPTIONS = (
     ("omiUser and omiPassword", "--user and --password-file"),
     ("omiCaFile", "--ca-file"),
     ("omiEndpoint", "--endpoint"),
+    ("omiBackend", "--backend"),
 )
 
 
@@ -144,6 +145,8 @@ def query(args: argparse.Namespace, sleep: Callable[[float], None] = time.sleep)
         return _fail(f"{error}; {error.result}")
     try:
         reading = _ask(backend, args, sleep)
+    except ForeignError as error:
+        return _fail(f"{error.cured() if backend.name == 'procfs' else error}; {error.result}")
     except QueryError as error:
         return _fail(f"{error}; {error.result}")
     finally:
@@ -165,11 +168,18 @@ def _ask(backend: Backend, args: argparse.Namespace, sleep: Callable[[float], No
     namespace = args.namespace or NAMESPACE
     stream = backend.open(namespace, args.text)
     if args.backend in ("auto", "procfs"):
-        if bind(namespace, args.text).needs_rate():
+        if _needs_rate(namespace, args.text):
             stream.prime()
             sleep(RATE_INTERVAL)
         return stream.read(0.0)
     return stream.read(math.inf if args.backend.startswith(REPLAY) else 0.0)
+
+
+def _needs_rate(namespace: str, text: str) -> bool:
+    try:
+        return bind(namespace, text).needs_rate()
+    except QueryError:
+        return False  # a class that only a server knows; its rates are that server's
 
 
 def _fail(message: str) -> int:

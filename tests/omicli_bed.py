@@ -17,6 +17,7 @@ case "$mode" in
   endless) while :; do echo "instance of X"; done ;;
 esac
 if [ "$1" = noop ]; then echo "got noop response"; exit 0; fi
+if [ "$1" = gc ] && [ -f "$here/$3.declaration" ]; then cat "$here/$3.declaration"; exit 0; fi
 class=$(echo "$4" | sed 's/.* FROM \\([A-Za-z_]*\\).*/\\1/')
 if [ -f "$here/$class" ]; then cat "$here/$class"; exit 0; fi
 cat <<END
@@ -53,6 +54,10 @@ class FakeOmicli:
     def answer(self, class_name: str, text: str) -> None:
         """What is printed for the class."""
         (self.folder / class_name).write_text(text)
+
+    def declare(self, class_name: str, text: str) -> None:
+        """What ``gc`` prints for the class."""
+        (self.folder / f"{class_name}.declaration").write_text(text)
 
     def calls(self) -> list[str]:
         """The command lines so far."""

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 _GENERATE = """The document that the settings ask for goes to standard output, all problems to standard error.
 Exit code: 0 with warnings and notes at most, 1 with errors (the document is printed if there is one), 2 wrong usage."""
-_CHECK = """F is a settings file ({"public": ..., "protected": ...}, bare public settings, or a VM agent's N.settings)
-or an mdsd XML document. Exit code: 0 without errors, 1 with errors, 2 wrong usage.
+_CHECK = """F is a settings file ({"public": ..., "protected": ...}, bare public or protected settings, a template or
+Terraform file with one LinuxDiagnostic extension, or a VM agent's N.settings) or an mdsd XML document. Exit code: 0
+without errors, 1 with errors, 2 wrong usage.
 With --mdsd-strict, F is a document: standard output is that of mdsd -v, and any message of mdsd gives 1."""
 
 
@@ -33,7 +34,8 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     config = subparsers.add_parser("config", help="make the daemon's configuration from settings, or check either")
     commands = config.add_subparsers(title="commands", metavar="COMMAND", required=True)
     generate = commands.add_parser("generate", help="settings to mdsd XML", description=_GENERATE)
-    generate.add_argument("--public", required=True, metavar="F", help="public settings, JSON; - is standard input")
+    generate.add_argument("--public", required=True, metavar="F", help="public settings, JSON; - is standard input; "
+                          "a file that has both is enough")  # fmt: skip
     generate.add_argument("--protected", metavar="F", help="protected settings, JSON; - is standard input")
     generate.add_argument("--lad", choices=("2.3", "3.0", "4.0"), help="read as this LAD, to the letter")
     generate.add_argument("--vm-uuid", metavar="U", help="this machine's UUID (default: from firmware or machine-id)")
@@ -71,7 +73,7 @@ def _complain(problems: Iterable[Problem]) -> None:
 
 def run_generate(args: argparse.Namespace) -> int:
     """``lad config generate``."""
-    from extension.config import xmlsafe
+    from extension.config import settings_file, xmlsafe
     from extension.config.build import generate
     from extension.config.problems import Problems
     from extension.config.values import PROTECTED, PUBLIC
@@ -84,7 +86,7 @@ def run_generate(args: argparse.Namespace) -> int:
         if value is not None and not xmlsafe.legal(value):
             print(f"error: {option} has characters that XML cannot carry", file=sys.stderr)
             return 2
-    settings: dict[str, object] = {PUBLIC: {}, PROTECTED: {}}
+    settings: dict[str, object] = {}
     unread = 0
     for root, path in ((PUBLIC, args.public), (PROTECTED, args.protected)):
         try:
@@ -95,7 +97,11 @@ def run_generate(args: argparse.Namespace) -> int:
             unread += 1
     if unread:
         return 1
-    made = generate(settings[PUBLIC], settings[PROTECTED], lad=args.lad, machine=_machine(args))
+    public, protected = settings_file.unwrapped(settings, problems)
+    if problems.failed:
+        _complain(problems)
+        return 1
+    made = generate(public, protected, lad=args.lad, machine=_machine(args))
     problems.extend(made.problems)
     _complain(problems)
     if made.xml is not None:

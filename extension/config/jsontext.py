@@ -68,11 +68,38 @@ def parse(data: bytes, root: str, problems: Problems) -> object:
         raise JsonError(f"is not UTF-8 (byte {problem.start})", "save it as UTF-8") from None
     except json.JSONDecodeError as problem:
         where = f" line {problem.lineno} column {problem.colno}"
-        raise JsonError(f"is not JSON: {problem.msg}", "correct it there", where) from None
+        reason, cure = _fault(problem.doc, problem.pos) or (problem.msg, "correct it there")
+        raise JsonError(f"is not JSON: {reason}", cure, where) from None
     except RecursionError:
         raise _too_deep() from None
     _report(value, root, {id(one): names for one, names in twice}, problems)
     return value
+
+
+_FAULTS = {
+    "//": ("a comment", "remove it: JSON has no comments"),
+    "/*": ("a comment", "remove it: JSON has no comments"),
+    "#": ("a comment", "remove it: JSON has no comments"),
+    "'": ("a text in single quotes", 'write it in double quotes: "..."'),
+    "\u201c": ("a typographic quote", 'write a plain one: "'),
+    "\u201d": ("a typographic quote", 'write a plain one: "'),
+    "\xa0": ("a no-break space", "write a plain blank"),
+    "True": ("a word of another language", "write true"),
+    "False": ("a word of another language", "write false"),
+    "None": ("a word of another language", "write null"),
+}
+"""What people write where JSON has something else -> what it is, and the cure."""
+
+
+def _fault(text: str, at: int) -> tuple[str, str] | None:
+    """(what is wrong at an offset, cure) for the usual mistakes; None for any other."""
+    if not text.strip():
+        return "there is nothing in it", "give settings: { ... }"
+    before = text[max(0, at - 200) : at].rstrip()
+    here = text[at : at + 200].lstrip()
+    if before.endswith(",") and here[:1] in ("}", "]"):
+        return f"a comma before {here[0]}", "remove that comma"
+    return next((said for word, said in _FAULTS.items() if here.startswith(word)), None)
 
 
 def _too_deep() -> JsonError:

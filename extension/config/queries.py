@@ -12,7 +12,7 @@ def check_query(text: str, namespace: str, path: str = "") -> list[Problem]:
     server that may know more classes than this program does.
     """
     # Imported here because most callers have no query of their own, and the language costs them its import.
-    from omi_queries.binding import bind
+    from omi_queries.binding import ForeignError, bind
     from omi_queries.classes import NAMESPACE
     from omi_queries.query import parse
     from omi_queries.types import QueryError
@@ -24,7 +24,10 @@ def check_query(text: str, namespace: str, path: str = "") -> list[Problem]:
                 for warning in bind(namespace, text).warnings
             ]
         parse(text)
+    except ForeignError as problem:
+        message = f"{problem}; this query gives no rows unless an OMI or CIM-XML server is asked that has the class"
+        return [Problem("warning", path, message, "correct the query, or set omiEndpoint or omiBackend", text)]
     except QueryError as problem:
         return [Problem("warning", path, f"{problem}; this query gives no rows", "correct the query", text)]
-    note = f"namespace {namespace} is not served here; only an OMI server that has it can answer"
+    note = f"namespace {namespace} is not served here; only an OMI or CIM-XML server that has it can answer"
     return [Problem("note", path, note)]

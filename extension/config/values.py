@@ -94,8 +94,15 @@ def obj(value: object, path: str, problems: Problems) -> Object:
     if isinstance(value, Mapping):
         return value
     if value is not None:
-        problems.error(path, f"must be an object, is {kind(value)}", "write { ... }", told(value, path))
+        problems.error(path, f"must be an object, is {kind(value)}", _plain("{ ... }", value), told(value, path))
     return {}
+
+
+def _plain(form: str, value: object) -> str:
+    """The cure for a value that must be ``form``: a string of JSON is what some tools make of one."""
+    if isinstance(value, str) and value.lstrip()[:1] == form[0]:
+        return f"write {form} itself, without the quotes around it and the backslashes in it"
+    return f"write {form}"
 
 
 def child(source: Object, key: str, path: str, problems: Problems) -> Object:
@@ -110,7 +117,7 @@ def items(source: Object, key: str, path: str, problems: Problems) -> list[tuple
     if value is None:
         return None
     if not isinstance(value, (list, tuple)):
-        problems.error(at, f"must be a list, is {kind(value)}", "write [ ... ]", told(value, at))
+        problems.error(at, f"must be a list, is {kind(value)}", _plain("[ ... ]", value), told(value, at))
         return None
     return [(f"{at}[{i}]", element) for i, element in enumerate(value)]
 

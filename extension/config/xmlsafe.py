@@ -89,6 +89,18 @@ def _refuse_unread(data: bytes) -> None:
         raise XmlError(_DOCTYPE[0], 0, _DOCTYPE[1])
 
 
+_CURES = {
+    "EntityRef": "write & as &amp;",
+    "Entity '": "write its text in place, and an & as &amp;",
+    "redefined": "remove one of the two",
+    "'<' not allowed in attributes": "write < as &lt;",
+    "AttValue: \" or ' expected": "put the value of the attribute in quotes",
+    "Opening and ending tag mismatch": "close the elements in the order in which they were opened",
+    "Extra content at the end": "keep one root element, and nothing after it",
+}
+"""Words of the parser -> what to do about it."""
+
+
 def _malformed(problem: etree.XMLSyntaxError) -> XmlError:
     line, column = problem.position if problem.position else (problem.lineno or 0, 0)
     reason = re.sub(r",? *(at )?line \d+, column \d+( \([^)]*\))?$", "", problem.msg or "not well-formed")
@@ -98,7 +110,8 @@ def _malformed(problem: etree.XMLSyntaxError) -> XmlError:
 def _at_column(reason: str, line: int, column: int) -> XmlError:
     reason = re.sub(r",? (?:use|try) XML_PARSE_HUGE(?: option)?", "", reason)  # the parser's own switch, no cure
     where = f" at column {column}" if column else ""
-    return XmlError(f"malformed XML: {' '.join(reason.split())}{where}", line, "correct the XML at this place")
+    cure = next((cure for mark, cure in _CURES.items() if mark in reason), "correct the XML at this place")
+    return XmlError(f"malformed XML: {' '.join(reason.split())}{where}", line, cure)
 
 
 def parse(data: bytes) -> etree._Element:

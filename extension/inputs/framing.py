@@ -20,6 +20,7 @@ _MAX_DIGITS = 400
 
 _SPACE = re.compile(rb"[ \t-\r]*")
 _BRACKET = re.compile(rb'["{}\[\]]')
+_NO_OBJECT = re.compile(rb'\{[ \t-\r]*[^ \t-\r"}]')
 _STRING = re.compile(rb'["\\]')
 _TOKEN = re.compile(rb'[^ \t-\r"{}\[\],:]*')
 _LENGTH = re.compile(rb"[ \t-\r]*\+?(\d+)[ \t-\r]*")
@@ -74,6 +75,8 @@ class StaticFramer:
                 return self._scalar()
         end = self._end()
         if end is None:
+            if _NO_OBJECT.match(self._data):
+                raise FrameError("not JSON: an object begins with neither a name nor its end")
             if len(self._data) > self._limit:
                 raise FrameError(f"a message is incomplete after {self._limit} bytes")
             return None

@@ -86,10 +86,21 @@ def _act(agent: LocalAgent, action: str, package: str | None, settings: Settings
 
 
 def _settings(public: str | None, protected: str | None) -> Settings | None:
-    """Both files read; None if neither was given."""
+    """Both files read, and taken out of what people keep them in; None if neither was given."""
+    from extension.config.problems import Problems
+    from extension.config.settings_file import is_wrapped, unwrapped
+    from extension.config.values import PROTECTED, PUBLIC
+
     if public is None and protected is None:
         return None
-    return Settings(_read(public), _read(protected))
+    given = {root: _read(path) for root, path in ((PUBLIC, public), (PROTECTED, protected)) if path is not None}
+    if not any(isinstance(one, dict) and is_wrapped(one) for one in given.values()):
+        return Settings(given.get(PUBLIC), given.get(PROTECTED))
+    problems = Problems()
+    parts = unwrapped(given, problems)
+    if problems.failed:
+        raise AgentError(next(p.render() for p in problems if p.severity == "error"))
+    return Settings(parts[0], parts[1] or None)
 
 
 def _read(path: str | None) -> Any:

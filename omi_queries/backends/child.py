@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 REAP_S = 0.5
+PARENT_VARIABLE = "LAD_CHILD_OF"
+"""Holds the pid of who started a child: what a killed process leaves behind is found by it."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGUSR2)
 _UNWANTED = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC")
 
@@ -38,7 +40,7 @@ class Child:
             self.pid = os.posix_spawn(
                 argv[0],
                 list(argv),
-                dict(environ),
+                {**environ, PARENT_VARIABLE: str(os.getpid())},
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, their_in, 0),
                     (os.POSIX_SPAWN_DUP2, their_out, 1),

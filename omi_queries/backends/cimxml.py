@@ -207,7 +207,7 @@ class _Asking:
         listed = reply.get("instances")
         if not isinstance(listed, list):
             raise SourceError("the worker sent no instances")
-        return [RawInstance(str(name), values) for name, values in listed]
+        return [RawInstance(str(name), *rest) for name, *rest in listed]
 
     def abandon(self) -> None:
         """Kill the worker unless it has answered: it may be deep in a hostile reply."""

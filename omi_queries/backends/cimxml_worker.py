@@ -1,9 +1,10 @@
 """The process that speaks CIM-XML: pywbem behind two pipes.
 
 First message in: the endpoint. First message out: ``{"ready": true}`` or ``{"error": text}``. Then one reply per
-request: ``{"id": n, "instances": [[class, {property: value}], ...]}`` or ``{"id": n, "error": text, "code": c}`` with
-the CIM code, 0 when it was not the server's answer that failed but the way to it (``"denied": true``: a wrong user
-or password). Ends when its standard input does.
+request: ``{"id": n, "instances": [[class, {property: value}], ...]}``, each with ``{property: CIM type}`` as a third
+item where the request says ``"foreign": true`` (it knows no properties then), or ``{"id": n, "error": text, "code":
+c}`` with the CIM code, 0 when it was not the server's answer that failed but the way to it (``"denied": true``: a
+wrong user or password). Ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ _CONVERSION_FAULTS = (ValueError, OverflowError, RecursionError)  # what pywbem 
 _MESSAGE_ID = "1001"  # the only one pywbem ever sends
 
 
+class EndpointError(Exception):
+    """An endpoint that cannot be used as it is given."""
+
+
 class ReplyRefusedError(Exception):
     """A reply that is not handed to the XML parser."""
 
@@ -42,6 +47,9 @@ def main() -> int:
         return 0
     try:
         worker = Worker(settings)
+    except EndpointError as error:
+        frames.send(out, {"error": one_line(str(error))})
+        return 1
     except Exception as error:
         frames.send(out, {"error": one_line(f"{type(error).__name__}: {error}")})
         return 1
@@ -74,7 +82,7 @@ class Worker:
         self._secrets = [s for s in (str(settings["password"]),) if s]
         ca_file = str(settings["ca_file"]) or None
         if ca_file is not None and not os.access(ca_file, os.R_OK):
-            raise OSError(f"the certificate file {ca_file} cannot be read")
+            raise EndpointError(f"the certificate file {ca_file} (omiCaFile) cannot be read")
         self._arguments: dict[str, Any] = {
             "creds": (user, str(settings["password"])) if user else None,
             "default_namespace": "root/scx",
@@ -142,6 +150,7 @@ class Worker:
                 if error.status_code == self._pywbem.CIM_ERR_ACCESS_DENIED:
                     raise
             return {"instances": []}
+        foreign = bool(request.get("foreign"))
         try:
             found = connection.EnumerateInstances(
                 str(request["class_name"]),
@@ -150,13 +159,15 @@ class Worker:
                 DeepInheritance=False,
                 IncludeQualifiers=False,
                 IncludeClassOrigin=False,
-                PropertyList=list(request["properties"]),
+                PropertyList=None if foreign else list(request["properties"]),
             )
         except (self._pywbem.CIMXMLParseError, *_CONVERSION_FAULTS):
             listed = salvage(connection.last_raw_reply)
             if listed is None:
                 raise
-            return {"instances": listed}
+            return {"instances": listed if foreign else [one[:2] for one in listed]}
+        if foreign:
+            return {"instances": [[one.classname, _values(one), _types(one)] for one in found]}
         return {"instances": [[one.classname, _values(one)] for one in found]}
 
     def _forget(self) -> None:
@@ -189,11 +200,11 @@ class Worker:
         if isinstance(error, self._pywbem.VersionError):
             return f"the server speaks another version: {text[:120]}", 0
         if isinstance(error, self._pywbem.ConnectionError):
-            return _connection_text(text, self._timeout), 0
+            return connection_text(text, self._timeout), 0
         return f"{type(error).__name__}: {text}", 0
 
 
-def _connection_text(text: str, timeout: float) -> str:
+def connection_text(text: str, timeout: float) -> str:
     """The reason in a ConnectionError, whose text is that of several libraries in one another."""
     lower = text.lower()
     if "timed out" in lower:
@@ -246,6 +257,26 @@ def _values(instance: Any) -> dict[str, object]:
     return found
 
 
+def _types(instance: Any) -> dict[str, str]:
+    """The CIM types of what :func:`_values` gives."""
+    found = {
+        name: str(prop.embedded_object or prop.type) + ("[]" if prop.is_array else "")
+        for name, prop in instance.properties.items()
+    }
+    return {**_path_types(instance), **found}
+
+
+def _path_types(instance: Any) -> dict[str, str]:
+    """The types of keys that only the path has, where numbers have no size."""
+    if instance.path is None:
+        return {}
+    kinds = {bool: "boolean", int: "sint64", float: "real64", str: "string"}
+    return {
+        name: next((kind for of, kind in kinds.items() if isinstance(value, of)), "reference")
+        for name, value in instance.path.keybindings.items()
+    }
+
+
 def _plain(value: Any) -> object:
     """A CIM value as JSON has it; what JSON has no word for becomes an object, which no CIM type accepts."""
     if value is None or isinstance(value, bool):
@@ -262,7 +293,8 @@ def _plain(value: Any) -> object:
 
 
 def salvage(reply: bytes | None) -> list[list[object]] | None:
-    """The instances in a reply that pywbem refuses as a whole because of one bad value; None if it is no list of them.
+    """The instances (class, values, types) in a reply that pywbem refuses as a whole because of one bad value; None if
+    it is no list of them.
 
     Values are converted by the type that the reply gives; one that cannot be stays text, for the reader to refuse.
     """
@@ -284,16 +316,20 @@ def salvage(reply: bytes | None) -> list[list[object]] | None:
         if instance is None:
             return None
         values: dict[str, object] = {}
+        types: dict[str, str] = {}
         for prop in instance.findall("./PROPERTY"):
             text = prop.findtext("./VALUE")
-            values[prop.get("NAME", "")] = None if text is None else typed(text, prop.get("TYPE", "string"))
+            name, kind = prop.get("NAME", ""), prop.get("TYPE", "string")
+            values[name] = None if text is None else typed(text, kind)
+            types[name] = kind
         for prop in instance.findall("./PROPERTY.ARRAY"):
             items = prop.find("./VALUE.ARRAY")
-            kind = prop.get("TYPE", "string")
-            values[prop.get("NAME", "")] = None if items is None else [
-                typed(item.text or "", kind) for item in items.findall("./VALUE")
-            ]  # fmt: skip
-        found.append([instance.get("CLASSNAME", ""), values])
+            name, kind = prop.get("NAME", ""), prop.get("TYPE", "string")
+            values[name] = (
+                None if items is None else [typed(item.text or "", kind) for item in items.findall("./VALUE")]
+            )
+            types[name] = f"{kind}[]"
+        found.append([instance.get("CLASSNAME", ""), values, types])
     return found
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from omi_queries.backends.accept import accept
-from omi_queries.backends.source import Question, RefusedError, Source, wait_for
-from omi_queries.binding import Bound, Selection, bind
+from omi_queries.backends.foreign import ForeignAnswers
+from omi_queries.backends.source import Question, RefusedError, Source, SourceError, wait_for
+from omi_queries.binding import Bound, ForeignError, Selection, bind
 from omi_queries.types import MI_FAILED, Instance, Reading
 
 DEADLINE_S = 10.0
@@ -36,6 +37,11 @@ class Answers:
         self.questions = [(s, _question(namespace, s)) for s in bound.selections]
         self.asked: Question | None = None
         """The question put last."""
+
+    @property
+    def names(self) -> str:
+        """The classes asked for."""
+        return ", ".join(question.class_name for _, question in self.questions)
 
     def read(self, timeout: float) -> Reading:
         """The reading within ``timeout`` seconds for all classes; SourceError or RefusedError otherwise."""
@@ -69,8 +75,9 @@ def _question(namespace: str, selection: Selection) -> Question:
 class DirectStream:
     """A query to the source alone. Rates are the source's own, so there is nothing to prime or to keep."""
 
-    def __init__(self, answers: Answers, deadline_s: float) -> None:
+    def __init__(self, answers: Answers | ForeignAnswers, source: Source, deadline_s: float) -> None:
         self._answers = answers
+        self._where = f"{source.name} ({source.where}): "
         self._timeout = START_S + deadline_s
         self._deadline_s = deadline_s
 
@@ -79,7 +86,13 @@ class DirectStream:
 
     def read(self, tick: float) -> Reading:  # noqa: ARG002  # every reading is a new question
         """Ask now. SourceError or RefusedError without an answer."""
-        reading = self._answers.read(self._timeout)
+        try:
+            reading = self._answers.read(self._timeout)
+        except RefusedError as error:
+            asked = self._answers.asked.class_name if self._answers.asked else self._answers.names
+            raise RefusedError(error.code, f"{self._where}{asked}: {error}") from None
+        except SourceError as error:
+            raise SourceError(f"{self._where}{error}", error.code) from None
         self._timeout = self._deadline_s
         return reading
 
@@ -101,8 +114,13 @@ class DirectBackend:
         self._deadline_s = deadline_s
 
     def open(self, namespace: str, text: str, dialect: str = "wql") -> DirectStream:
-        """Prepare a query; QueryError if namespace, class, properties or syntax are wrong."""
-        return DirectStream(Answers(bind(namespace, text, dialect), namespace, self._source), self._deadline_s)
+        """Prepare a query; QueryError if its syntax, or what it asks of a class declared here, is wrong."""
+        try:
+            bound = bind(namespace, text, dialect)
+        except ForeignError:
+            foreign = ForeignAnswers(namespace, text, dialect, self._source)
+            return DirectStream(foreign, self._source, self._deadline_s)
+        return DirectStream(Answers(bound, namespace, self._source), self._source, self._deadline_s)
 
     def close(self) -> None:
         """End the source's processes."""

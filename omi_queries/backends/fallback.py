@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from omi_queries.backends.direct import START_S, Answers
+from omi_queries.backends.foreign import ForeignAnswers
 from omi_queries.backends.procfs import ProcfsBackend, ProcfsStream
 from omi_queries.backends.source import Exchange, Question, RefusedError, Source, SourceError
-from omi_queries.types import Reading
+from omi_queries.binding import ForeignError
+from omi_queries.types import MI_FAILED, QueryError, Reading
 
 RETRY_FIRST_S = 10.0
 RETRY_MAX_S = 300.0
@@ -81,9 +83,12 @@ class FallbackBackend:
         self._tick: float | None = None
         self._spent = 0.0
 
-    def open(self, namespace: str, text: str, dialect: str = "wql") -> FallbackStream:
-        """Prepare a query; QueryError if namespace, class, properties or syntax are wrong."""
-        behind = self.procfs.open(namespace, text, dialect)
+    def open(self, namespace: str, text: str, dialect: str = "wql") -> FallbackStream | LoneStream:
+        """Prepare a query; QueryError if its syntax, or what it asks of a class declared here, is wrong."""
+        try:
+            behind = self.procfs.open(namespace, text, dialect)
+        except ForeignError:
+            return LoneStream(self, ForeignAnswers(namespace, text, dialect, self.source, self.monotonic))
         return FallbackStream(self, behind, Answers(behind.bound, namespace, self.source, self.monotonic))
 
     def close(self) -> None:
@@ -173,7 +178,7 @@ class FallbackBackend:
 
     # -- in the sample's path
 
-    def ask(self, tick: float, answers: Answers) -> Reading | None:
+    def ask(self, tick: float, answers: Answers | ForeignAnswers) -> Reading | None:
         """The source's answer to a query of the sample at ``tick``, None if it has to come from /proc.
 
         RefusedError if the source works but has no answer to this.
@@ -208,17 +213,66 @@ class FallbackBackend:
             self._look(self.monotonic(), min(0.1, max(0.0, until - self.monotonic())))
 
 
+class Better:
+    """One query asked of the better source, which may work and yet refuse this one: then it is left alone for a while.
+
+    ``spoken``: changes are reported. A query that nothing else answers fails, and whoever asked says so.
+    """
+
+    def __init__(self, backend: FallbackBackend, answers: Answers | ForeignAnswers, *, spoken: bool) -> None:
+        self.names = answers.names
+        self.code = MI_FAILED
+        """The result number of the refusal."""
+        self._backend = backend
+        self._answers = answers
+        self._spoken = spoken
+        self._retry = backend.new_retry()
+        self._refused = ""
+
+    def read(self, tick: float) -> Reading | None:
+        """The source's answer, None if there is none."""
+        if self._refused and self._backend.monotonic() < self._retry.at:
+            return None
+        try:
+            reading = self._backend.ask(tick, self._answers)
+        except RefusedError as error:
+            self._refuse(error)
+            return None
+        if reading is not None:
+            self._accept()
+        return reading
+
+    def why(self) -> str:
+        """Why there was no answer, with the name of the source."""
+        why = self._backend.why or self._refused
+        return f"{self._backend.source.name} ({self._backend.source.where}): {why}" if why else ""
+
+    def _refuse(self, error: RefusedError) -> None:
+        self._retry.failed(self._backend.monotonic())
+        self.code = error.code
+        if str(error) != self._refused:
+            self._refused = str(error)
+            self._say("warning", f"no {self.names}: {error}; its samples come from /proc")
+
+    def _accept(self) -> None:
+        self._retry.worked()
+        if self._refused:
+            self._refused, self.code = "", MI_FAILED
+            self._say("info", f"answers for {self.names} again")
+
+    def _say(self, level: str, text: str) -> None:
+        if self._spoken:
+            self._backend.say(level, text)
+
+
 class FallbackStream:
     """One query asked of the better source, with a stream of /proc beside it whose rates are always ready."""
 
     def __init__(self, backend: FallbackBackend, behind: ProcfsStream, answers: Answers) -> None:
         self.bound = behind.bound
-        self._backend = backend
+        self._better = Better(backend, answers, spoken=True)
         self._behind = behind
-        self._answers = answers
         self._has_rates = behind.bound.needs_rate()
-        self._retry = backend.new_retry()
-        self._refused = ""
 
     def prime(self) -> None:
         """Take the raw counters of /proc now."""
@@ -226,37 +280,12 @@ class FallbackStream:
 
     def read(self, tick: float) -> Reading:
         """The source's answer, or that of /proc with the reason in ``why``."""
-        if not self._refused or self._backend.monotonic() >= self._retry.at:
-            try:
-                reading = self._backend.ask(tick, self._answers)
-            except RefusedError as error:
-                self._refuse(str(error))
-            else:
-                if reading is not None:
-                    if self._has_rates:
-                        self._behind.prime()
-                    self._accept()
-                    return reading
-        return self._behind.read(tick)._replace(why=self._reason())
-
-    def _reason(self) -> str:
-        why = self._backend.why or self._refused
-        return f"{self._backend.source.name} ({self._backend.source.where}): {why}" if why else ""
-
-    def _refuse(self, why: str) -> None:
-        self._retry.failed(self._backend.monotonic())
-        if why != self._refused:
-            self._refused = why
-            self._backend.say("warning", f"no {self._names()}: {why}; its samples come from /proc")
-
-    def _accept(self) -> None:
-        self._retry.worked()
-        if self._refused:
-            self._refused = ""
-            self._backend.say("info", f"answers for {self._names()} again")
-
-    def _names(self) -> str:
-        return ", ".join(question.class_name for _, question in self._answers.questions)
+        reading = self._better.read(tick)
+        if reading is None:
+            return self._behind.read(tick)._replace(why=self._better.why())
+        if self._has_rates:
+            self._behind.prime()
+        return reading
 
     def state(self) -> dict[str, Any] | None:
         """The raw counters of /proc."""
@@ -265,3 +294,29 @@ class FallbackStream:
     def restore(self, state: Mapping[str, Any]) -> bool:
         """Take over what :meth:`state` gave."""
         return self._behind.restore(state)
+
+
+class LoneStream:
+    """A query on a class that only the better source may have: without its answer there is none."""
+
+    def __init__(self, backend: FallbackBackend, answers: ForeignAnswers) -> None:
+        self._better = Better(backend, answers, spoken=False)
+
+    def prime(self) -> None:
+        """Nothing to do: rates are the source's own."""
+
+    def read(self, tick: float) -> Reading:
+        """The source's answer; QueryError with the reason if there is none."""
+        reading = self._better.read(tick)
+        if reading is None:
+            why = self._better.why() or "the server that may have it has not answered yet"
+            raise QueryError(self._better.code, f"no {self._better.names}, which /proc does not have: {why}")
+        return reading
+
+    def state(self) -> dict[str, Any] | None:
+        """Nothing to keep."""
+        return None
+
+    def restore(self, state: Mapping[str, Any]) -> bool:  # noqa: ARG002
+        """Nothing to take over."""
+        return False

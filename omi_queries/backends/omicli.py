@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from omi_queries import classes
 from omi_queries.backends import omicli_text
 from omi_queries.backends.child import Child, Graveyard, clean_environment
 from omi_queries.backends.source import Exchange, Question, RawInstance, RefusedError, SourceError
 from omi_queries.omicli.texts import GUARD_VARIABLE, OWN_COMMAND
-from omi_queries.types import MI_NAMES
+from omi_queries.types import MI_INVALID_NAMESPACE, MI_NAMES
 
 NAME = "omicli"
 PROGRAM = "/opt/omi/bin/omicli"
 NOOP_S = 2.0
 """Seconds in which ``omicli noop`` has to answer."""
 MAX_OUTPUT = 16 << 20
+Reader = Callable[[str], list[RawInstance]]
 _OURS = (b"omi_queries", b"lad_emulator", b"lad-emulator")
 _HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 
@@ -60,43 +61,112 @@ class OmicliSource:
 
     def ask(self, question: Question) -> Exchange:
         """Ask for all of the class: what WHERE leaves out is decided here, alike for every source."""
-        text = " ".join(("SELECT", "*", "FROM", question.class_name))
-        return self._start(["-n", "cql", question.namespace, text], classes.get(question.class_name).types)
+        if question.foreign:
+            return _Foreign(self, question)
+        return self.instances(question, classes.get(question.class_name).types)
 
     def probe(self) -> Exchange:
         """``omicli noop``."""
-        return self._start(["noop"], None)
+        return self._start(["noop"], _no_instances)
 
     def close(self) -> None:
         """Kill what still runs."""
         if self._running is not None:
             self._running.abandon()
 
-    def _start(self, arguments: list[str], types: Mapping[str, str] | None) -> Exchange:
+    def instances(self, question: Question, types: Mapping[str, str]) -> _Run:
+        """Ask for the instances of a class that has these properties."""
+        text = " ".join(("SELECT", "*", "FROM", question.class_name))
+
+        def read(text: str) -> list[RawInstance]:
+            found = omicli_text.parse(text, types)
+            if not question.foreign:
+                return found
+            # how the text of a subclass is to be read would take its own declaration
+            name = question.class_name.lower()
+            return [one._replace(types=types if one.class_name.lower() == name else {}) for one in found]
+
+        return self._start(["-n", "cql", question.namespace, text], read)
+
+    def declaration(self, question: Question) -> _Run:
+        """Ask for the class itself: an instance whose values are the types of its properties."""
+        if question.namespace.startswith("-"):
+            raise RefusedError(MI_INVALID_NAMESPACE, f"{question.namespace[:40]!a} is no namespace")
+        return self._start(["gc", question.namespace, question.class_name], _class_read)
+
+    def _start(self, arguments: list[str], read: Reader) -> _Run:
         self.close()
         why = unusable(self.where)
         if why:
-            raise SourceError(f"{self.where} {why}")
+            raise SourceError(f"the command {why}")
         if self._graveyard.full():
             raise SourceError("killed omicli processes hang in the kernel; no new one is started")
         try:
             child = Child([self.where, *arguments], self._environ, MAX_OUTPUT)
         except OSError as error:
-            raise SourceError(f"{self.where} cannot be started: {error.strerror}") from None
+            raise SourceError(f"the command cannot be started: {error.strerror}") from None
         child.close_input()
-        self._running = _Run(child, arguments, types, self._graveyard)
+        self._running = _Run(child, arguments, read, self._graveyard)
         return self._running
 
 
-class _Run:
-    """One run of the command; ``types`` None for ``noop``."""
+def _no_instances(_text: str) -> list[RawInstance]:
+    return []
 
-    def __init__(
-        self, child: Child, arguments: list[str], types: Mapping[str, str] | None, graveyard: Graveyard
-    ) -> None:
+
+def _class_read(text: str) -> list[RawInstance]:
+    if text.startswith(f"instance of {omicli_text.ERROR_CLASS}"):
+        return omicli_text.parse(text, {})
+    name, types = omicli_text.parse_class(text)
+    return [RawInstance(name, dict(types))]
+
+
+class _Foreign:
+    """A class that only the server knows: first its declaration, which has the types, then its instances."""
+
+    def __init__(self, source: OmicliSource, question: Question) -> None:
+        self._source = source
+        self._question = question
+        self._run = source.declaration(question)
+        self._declared = False
+        self._failure: SourceError | RefusedError | None = None
+
+    def sent_at(self) -> float | None:
+        """When the running command was started."""
+        return self._run.sent_at()
+
+    def advance(self, timeout: float) -> bool:
+        """Wait until the second command has ended, at most ``timeout`` seconds."""
+        until = time.monotonic() + timeout
+        if self._failure is None and not self._declared:
+            if not self._run.advance(timeout):
+                return False
+            try:
+                declared = self._run.result()[0]
+                self._run = self._source.instances(self._question, {k: str(v) for k, v in declared.values.items()})
+                self._declared = True
+            except (SourceError, RefusedError) as error:
+                self._failure = error
+        return self._failure is not None or self._run.advance(max(0.0, until - time.monotonic()))
+
+    def result(self) -> list[RawInstance]:
+        """The instances printed, each with the types of the declaration."""
+        if self._failure is not None:
+            raise self._failure
+        return self._run.result()
+
+    def abandon(self) -> None:
+        """Kill the command that runs."""
+        self._run.abandon()
+
+
+class _Run:
+    """One run of the command; ``read`` makes instances of what it prints."""
+
+    def __init__(self, child: Child, arguments: list[str], read: Reader, graveyard: Graveyard) -> None:
         self._child = child
-        self._command = arguments[0] if types is None else arguments[1]
-        self._types = types
+        self._command = next(word for word in arguments if not word.startswith("-"))
+        self._read = read
         self._graveyard = graveyard
         self._begun = time.monotonic()
         self._done = False
@@ -127,12 +197,10 @@ class _Run:
             raise SourceError(f"omicli was ended by signal {-(code or 0)}")
         if code == 1 and OWN_COMMAND in text:
             raise SourceError("it leads to this project's own command, not to that of an OMI server")
-        if self._types is None:
-            if code or "noop response" not in text:
-                raise SourceError(f"omicli noop failed with exit code {code}; is omiserver running?")
-            return []
+        if self._command == "noop" and (code or "noop response" not in text):
+            raise SourceError(f"omicli noop failed with exit code {code}; is omiserver running?")
         try:
-            found = omicli_text.parse(text, self._types)
+            found = self._read(text)
         except omicli_text.TextError as error:
             if code:
                 raise self._failure(code, "") from None

@@ -21,6 +21,8 @@ _ERROR_TYPES = {
 _OPENING = "instance of "
 _INDENT = "    "
 _KEY = "[Key] "
+_CLASS = "class of "
+_TYPE = "[MI_"
 
 
 class TextError(ValueError):
@@ -52,6 +54,24 @@ def parse(text: str, types: Mapping[str, str]) -> list[RawInstance]:
         found.append(RawInstance(name, {k: convert(v, known.get(k, "string")) for k, v in raw.items()}))
         at = end + 1
     return found
+
+
+def parse_class(text: str) -> tuple[str, dict[str, str]]:
+    """(name, CIM types by property) of the declaration in ``text``, as ``gc`` prints it: ``class of X``, ``{``,
+    ``    [MI_UINT64] [Key] Name=NULL``, ``}``. TextError if it is none.
+    """
+    lines = text.rstrip("\n").split("\n")
+    name = lines[0].removeprefix(_CLASS).strip()
+    if not lines[0].startswith(_CLASS) or not name.isidentifier() or lines[1:2] != ["{"] or lines[-1] != "}":
+        raise TextError(f"line 1 begins no class: {lines[0][:60]!a}")
+    types: dict[str, str] = {}
+    for line in lines[2:-1]:
+        tag, _, rest = line.removeprefix(_INDENT + _TYPE).partition("] ")
+        named = _name(_INDENT + rest)
+        if line.startswith(_INDENT + _TYPE) and named:  # anything else goes on with the text before
+            array = tag.endswith("A")
+            types[named] = tag.removesuffix("A").lower() + ("[]" if array else "")
+    return name, types
 
 
 def _ranks(types: Mapping[str, str]) -> dict[str, int]:

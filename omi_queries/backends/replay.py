@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from omi_queries.binding import Selection, bind
+from omi_queries.binding import Bound, Selection, bind, bind_to
 from omi_queries.classes import CimClass, Property
-from omi_queries.condition import compile_condition, declared, unknown_property, used_properties
-from omi_queries.query import Query, parse
+from omi_queries.query import parse
 from omi_queries.recording import class_key, declared_class
 from omi_queries.recording_file import Recording, RecordingError
 from omi_queries.types import MI_FAILED, MI_INVALID_CLASS, Instance, QueryError, Reading
@@ -37,8 +36,7 @@ class ReplayBackend:
     def open(self, namespace: str, text: str) -> ReplayStream:
         """Prepare a query; QueryError if it is wrong, or its class is neither recorded nor known."""
         try:
-            bound = bind(namespace, text)
-            plan = _Plan(bound.selections, bound.types, bound.warnings)
+            plan = bind(namespace, text)
         except QueryError as error:
             query = parse(text)
             foreign = self._foreign(namespace, query.class_name)
@@ -46,7 +44,7 @@ class ReplayBackend:
                 if error.code != MI_INVALID_CLASS:
                     raise
                 raise QueryError(MI_INVALID_CLASS, f"{error.message}; {self._recorded()}", query.class_at) from None
-            plan = _plan_for(query, foreign)
+            plan = bind_to(query, foreign)
         return ReplayStream(self.recording, namespace, plan, self._clock)
 
     def close(self) -> None:
@@ -68,36 +66,11 @@ class ReplayBackend:
         return CimClass(self.recording.names[key], "", True, properties, dict(types), {}, namespace.strip("/"))
 
 
-class _Plan(NamedTuple):
-    selections: tuple[Selection, ...]
-    types: dict[str, str]
-    warnings: tuple[str, ...]
-
-
-def _plan_for(query: Query, cim_class: CimClass) -> _Plan:
-    """A query bound to a class that only the recording knows."""
-    selected: tuple[str, ...] | None = None
-    warnings: list[str] = []
-    if query.properties:
-        for name in query.properties:
-            right = declared(cim_class, name.name)
-            if right is None:
-                raise unknown_property(cim_class, name)
-            if right != name.name:
-                warnings.append(f"property {name.name} selects nothing: write {right} (class {cim_class.name})")
-        asked = {name.name for name in query.properties}
-        selected = tuple(name for name in cim_class.properties if name in asked)
-    matches = compile_condition(query.condition, cim_class) if query.condition else None
-    needs = used_properties(query.condition, cim_class).union(selected or cim_class.properties)
-    selection = Selection(cim_class, selected, needs, matches, by_key=False)
-    return _Plan((selection,), dict(cim_class.types), tuple(warnings))
-
-
 class ReplayStream:
     """A query to a recording. Rates are recorded ones, so there is nothing to prime or to keep."""
 
     def __init__(
-        self, recording: Recording, namespace: str, plan: _Plan, clock: Callable[[], float] | None = None
+        self, recording: Recording, namespace: str, plan: Bound, clock: Callable[[], float] | None = None
     ) -> None:
         self._recording = recording
         self._namespace = namespace

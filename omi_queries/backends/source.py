@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from omi_queries.types import MI_FAILED, QueryError
 
+_NO_TYPES: Mapping[str, str] = {}
 MAX_REASON = 300
 """Characters of what another program said that may stand in a message."""
 
@@ -25,18 +27,26 @@ class RefusedError(QueryError):
 
 
 class Question(NamedTuple):
-    """All instances of one class; the answer must have ``properties`` (declared names) and may have more."""
+    """All instances of one class; the answer must have ``properties`` (declared names) and may have more.
+
+    ``foreign``: a class that is not declared here. Its properties are unknown, and the answer must bring their types.
+    """
 
     namespace: str
     class_name: str
     properties: tuple[str, ...]
+    foreign: bool = False
 
 
 class RawInstance(NamedTuple):
-    """An instance as a source gave it: nothing about it has been checked. Values are JSON-like."""
+    """An instance as a source gave it: nothing about it has been checked. Values are JSON-like.
+
+    ``types``: the CIM types that the source gives them, where it was asked for a foreign class.
+    """
 
     class_name: str
     values: dict[str, Any]
+    types: Mapping[str, str] = _NO_TYPES
 
 
 class Exchange(Protocol):

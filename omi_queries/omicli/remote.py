@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from omi_queries import classes
-from omi_queries.backends.cimxml_worker import ReplyRefusedError, guard
+from omi_queries.backends.cimxml_worker import ReplyRefusedError, connection_text, guard
 from omi_queries.binding import Bound, bind
 from omi_queries.omicli import results
 from omi_queries.omicli.arguments import Options
@@ -98,9 +98,10 @@ def connected(where: Target, note: Callable[[str], None]) -> Iterator[Server]:
     pywbem = _pywbem()
     if where.plain:
         note("user, password and answers go over the network in clear text; use --encryption https")
+    timeout = max(1, min(READ_TIMEOUT, round(where.deadline)))
     connection = pywbem.WBEMConnection(
         where.url, (where.user, where.password), ca_certs=where.ca_file, no_verification=not where.verify,
-        timeout=max(1, min(READ_TIMEOUT, round(where.deadline))), stats_enabled=False,
+        timeout=timeout, stats_enabled=False,
     )  # fmt: skip
     session = connection.session
     session.trust_env = False
@@ -117,6 +118,9 @@ def connected(where: Target, note: Callable[[str], None]) -> Iterator[Server]:
         raise OmiError(error.status_code, detail=f"{where.url}: {_short(said)}") from None
     except pywbem.AuthError:
         raise OmiError(results.ACCESS_DENIED, detail=f"{where.url} refused the user or the password") from None
+    except pywbem.ConnectionError as error:
+        said = connection_text(str(error), timeout).replace("omiCaFile", CA_VARIABLE)
+        raise OmiError(results.FAILED, failure=f"{where.url}: {_short(said)}") from None
     except (pywbem.Error, ReplyRefusedError, ValueError, OverflowError, RecursionError) as error:
         raise OmiError(results.FAILED, failure=f"{where.url}: {_short(str(error))}") from None
     except MemoryError:

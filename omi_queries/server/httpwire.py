@@ -117,6 +117,8 @@ class RequestReader:
         if end < 0:
             if self._buffer.find(b"\n\n", max(0, self._seen - 1)) >= 0:
                 raise HttpError(400, "lines end with a bare line feed")  # no need to wait for what will not come
+            if self._buffer and self._buffer[0] not in _TOKEN and self._buffer[:1] != b"\r":
+                raise HttpError(400, "no HTTP request; TLS perhaps, which has a port of its own")
             self._seen = len(self._buffer) if len(self._buffer) > 1 else 0
             return None
         head = parse_head(bytes(self._buffer[:end]), self._limits)

@@ -288,7 +288,7 @@ def test_by_name(server: FakeServer) -> None:
     try:
         assert backend.open("root/scx", ASKED).read(0.0).instances
         with pytest.raises(QueryError, match="Nonsense"):
-            backend.open("root/scx", "SELECT * FROM Nonsense")
+            backend.open("root/scx", "SELECT * FROM Nonsense").read(0.0)
     finally:
         backend.close()
     assert PASSWORD not in repr(settings)
@@ -299,3 +299,66 @@ def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(QueryError, match="CIM-XML server") as caught:
         open_backend("cimxml", Settings(endpoint=url))
     assert "u:p" not in str(caught.value)
+
+
+APACHE = "Apache_HTTPDServerStatistics"
+
+
+def apache(name: str, cpu: object) -> Values:
+    return {
+        "InstanceID": ("string", name),
+        "TotalPctCPU": ("uint32", cpu),
+        "Load": ("real64", "0.5"),
+        "Started": ("datetime", "20261121091618.000000+000"),
+        "Ports": ("uint16", [80, 443]),
+        "Restarts": ("sint64", None),
+    }
+
+
+def test_a_class_that_only_the_server_has(server: FakeServer, sources: list[CimxmlSource]) -> None:
+    server.answers[APACHE] = [(APACHE, apache("a", 7)), (APACHE, apache("b", 90))]
+    reading = read(server, sources, f"SELECT * FROM {APACHE} WHERE InstanceID = 'A'")
+    assert reading.instances == [
+        {
+            "InstanceID": "a", "TotalPctCPU": 7, "Load": 0.5, "Started": "20261121091618.000000+000",
+            "Restarts": None, "Ports": [80, 443], "Name": "x",
+        }
+    ]  # fmt: skip
+    assert dict(reading.types) == {
+        "InstanceID": "string", "TotalPctCPU": "uint32", "Load": "real64", "Started": "datetime",
+        "Ports": "uint16[]", "Restarts": "sint64", "Name": "string",
+    }  # fmt: skip
+    assert dict(reading.skipped) == {}
+
+
+@pytest.mark.parametrize("cpu", [-3, "many", "9" * 6000])
+def test_a_bad_value_of_such_a_class_costs_that_value(
+    server: FakeServer, sources: list[CimxmlSource], cpu: object
+) -> None:
+    server.answers[APACHE] = [(APACHE, apache("a", cpu))]
+    reading = read(server, sources, f"SELECT InstanceID, TotalPctCPU FROM {APACHE}")
+    assert reading.instances == [{"InstanceID": "a"}]
+    [(reason, n)] = reading.skipped.items()
+    assert f"{APACHE}.TotalPctCPU that is" in reason
+    assert n == 1
+
+
+def test_a_class_that_no_server_has(server: FakeServer, sources: list[CimxmlSource]) -> None:
+    with pytest.raises(RefusedError, match="no such class here") as caught:
+        read(server, sources, f"SELECT * FROM {APACHE}")
+    assert caught.value.code == 5
+
+
+def test_errors_say_where(server: FakeServer, tmp_path: Path) -> None:
+    missing = str(tmp_path / "none.pem")
+    for settings, said in (
+        (Settings(endpoint=server.url, user=USER, password="no"), f"cimxml ({server.url}): user name or password"),
+        (Settings(endpoint=server.url, ca_file=missing), f"cimxml ({server.url}): the certificate file {missing} "),
+    ):
+        backend = open_backend("cimxml", settings)
+        try:
+            with pytest.raises(SourceError) as caught:
+                backend.open("root/scx", ASKED).read(0.0)
+        finally:
+            backend.close()
+        assert str(caught.value).startswith(said)

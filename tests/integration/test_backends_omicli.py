@@ -186,3 +186,88 @@ def test_the_environment_is_not_handed_on(fake: FakeOmicli, monkeypatch: pytest.
     exchange = source.ask(ASKED)
     assert wait_for(exchange, 20)
     assert not any(name.lower().endswith("_proxy") for name in source._environ)
+
+
+APACHE = "Apache_HTTPDServerStatistics"
+DECLARED = f"""class of {APACHE}
+{{
+    [MI_STRING] [Key] InstanceID=NULL
+    [MI_STRING] ServerVersion=NULL
+    [MI_UINT64] TotalPctCPU=NULL
+    [MI_UINT32A] Ports=NULL
+}}
+"""
+SERVERS = f"""instance of {APACHE}
+{{
+    [Key] InstanceID=a
+    ServerVersion=Apache
+ of this machine
+    TotalPctCPU=7
+    Ports={{80, 443}}
+}}
+instance of {APACHE}
+{{
+    [Key] InstanceID=b
+    ServerVersion=NULL
+    TotalPctCPU=90
+    Ports={{}}
+}}
+"""
+
+
+def test_a_class_that_only_the_server_has(fake: FakeOmicli) -> None:
+    fake.declare(APACHE, DECLARED)
+    fake.answer(APACHE, SERVERS)
+    backend = open_backend("auto", Settings(omicli=fake.path))
+    reading = backend.open("root/apache", f"SELECT * FROM {APACHE} WHERE TotalPctCPU < 50").read(0.0)
+    backend.close()
+    assert reading.instances == [
+        {"InstanceID": "a", "ServerVersion": "Apache\n of this machine", "TotalPctCPU": 7, "Ports": [80, 443]}
+    ]
+    types = {"InstanceID": "string", "ServerVersion": "string", "TotalPctCPU": "uint64", "Ports": "uint32[]"}
+    assert (reading.source, dict(reading.types), dict(reading.skipped)) == ("omicli", types, {})
+    text = f"-n cql root/apache SELECT * FROM {APACHE}"
+    assert fake.calls() == ["noop", f"gc root/apache {APACHE}", text]
+
+
+def test_instances_of_its_subclass_are_named(fake: FakeOmicli) -> None:
+    fake.declare("Base", DECLARED.replace(APACHE, "Base"))
+    fake.answer("Base", SERVERS)
+    backend = open_backend("omicli", Settings(omicli=fake.path))
+    reading = backend.open("root/apache", "SELECT * FROM Base").read(0.0)
+    backend.close()
+    assert reading.instances == []
+    said = f"omicli gave an instance of {APACHE} and no types with it; ask for that class itself"
+    assert dict(reading.skipped) == {said: 2}
+
+
+def test_a_class_that_nobody_has(fake: FakeOmicli) -> None:
+    backend = open_backend("omicli", Settings(omicli=fake.path))
+    with pytest.raises(RefusedError, match="MI_RESULT_INVALID_CLASS") as caught:
+        backend.open("root/apache", f"SELECT * FROM {APACHE}").read(0.0)
+    assert caught.value.code == 5
+    with pytest.raises(RefusedError, match="is no namespace"):
+        backend.open("--socketfile", f"SELECT * FROM {APACHE}").read(0.0)
+    backend.close()
+    assert fake.calls() == [f"gc root/apache {APACHE}"]
+
+
+@pytest.mark.parametrize("mode", ["garbage", "fail"])
+def test_a_declaration_that_is_none(fake: FakeOmicli, mode: str) -> None:
+    fake.mode(mode)
+    backend = open_backend("omicli", Settings(omicli=fake.path))
+    with pytest.raises(SourceError, match=r"something else than instances|is omiserver running"):
+        backend.open("root/apache", f"SELECT * FROM {APACHE}").read(0.0)
+    backend.close()
+
+
+def test_a_declaration_that_hangs_is_ended(fake: FakeOmicli, source: OmicliSource) -> None:
+    fake.mode("hang")
+    exchange = source.ask(Question("root/apache", APACHE, (), foreign=True))
+    with pytest.raises(SourceError, match="no answer within"):
+        wait_for(exchange, 0.5)
+    pid = source._running._child.pid  # type: ignore[union-attr]
+    end = time.monotonic() + 10
+    while _members(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert _members(pid) == []

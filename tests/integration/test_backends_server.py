@@ -82,7 +82,12 @@ def test_a_wrong_password_and_namespace(endpoint: str) -> None:
     try:
         with pytest.raises(QueryError, match="user name or password is refused"):
             there.open("root/scx", text).read(0.0)
-        with pytest.raises(QueryError, match="unknown namespace"):
-            there.open("root/none", text)
+    finally:
+        there.close()
+    there = open_backend("cimxml", Settings(endpoint=endpoint, user=USER, password=PASSWORD))
+    try:
+        with pytest.raises(QueryError, match="no namespace root/none") as caught:
+            there.open("root/none", text).read(0.0)
+        assert caught.value.code == 3
     finally:
         there.close()

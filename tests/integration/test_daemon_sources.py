@@ -13,6 +13,7 @@ import pytest
 
 from extension.plan import Account
 from extension.rows import keys
+from extension.sinks.base import SinkError
 from extension.sinks.reader import open_reader
 from extension.view import status
 from tests.cimxml_bed import PASSWORD, USER, start_process
@@ -150,6 +151,54 @@ def test_an_omicli_that_hangs_and_comes_back(tmp_path: Path) -> None:
         assert bed.pid("collector") == collector
         bed.stop()
         _check_windows(tmp_path, begin, end, (gone, back))
+
+
+def test_a_class_that_only_the_server_has(tmp_path: Path) -> None:
+    """Its rows are the server's, with its types; without the server it alone has none, and status says why."""
+    name = "Apache_HTTPDServerStatistics"
+    apache = {"InstanceID": ("string", "a"), "TotalPctCPU": ("uint8", 7), "Requests": ("uint64", 1 << 40)}
+    (tmp_path / "answers.json").write_text(json.dumps({**ANSWERS, name: [(name, apache)]}))
+    query = (
+        f'<OMIQuery cqlQuery="SELECT TotalPctCPU, Requests FROM {name}" eventName="Apache" omiNamespace="root/apache" '
+        f'sampleRateInSeconds="{RATE}" dontUsePerNDayTable="true"/></OMI>'
+    )
+    text = document(_account(tmp_path), rate=RATE, period=PERIOD).replace("</OMI>", query)
+    server = start_process(0, tmp_path / "answers.json")
+    try:
+        with daemon(tmp_path) as bed:
+            endpoint = f"http://127.0.0.1:{server.port}"
+            bed.configure(text, upload_spread_s=0, omi_endpoint=endpoint, omi_user=USER, omi_password=PASSWORD)
+            bed.start()
+            until(lambda: _rows(tmp_path, "ApacheVer2v0"), 60, bed.describe)
+            row = _rows(tmp_path, "ApacheVer2v0")[-1]
+            assert row["TotalPctCPU"] == ("Int32", 7)
+            assert row["Requests"] == ("Int64", 1 << 40)
+            server.stop()
+            until(lambda: _source(bed, "Apache")["source"] == "none", 30, bed.describe)
+            why = _source(bed, "Apache")["why"]
+            assert name in why
+            assert "connection refused" in why
+            until(lambda: _source(bed, "memoryStats")["source"] == "procfs", 10, bed.describe)
+            until(lambda: name in bed.status()["formattedMessage"]["message"], 30, bed.describe)
+            assert "values come from /proc instead" in bed.status()["formattedMessage"]["message"]
+            server = start_process(server.port, tmp_path / "answers.json")
+            until(lambda: _source(bed, "Apache")["source"] == "cimxml", 60, bed.describe)
+            assert _source(bed, "Apache")["why"] == ""
+            bed.stop()
+    finally:
+        server.stop()
+
+
+def _source(bed: Daemon, event: str) -> dict[str, Any]:
+    found: dict[str, Any] = status.gather(str(bed.state))["sources"][event]
+    return found
+
+
+def _rows(folder: Path, table: str) -> list[dict[str, Any]]:
+    try:
+        return [dict(e.columns) for e in open_reader(_account(folder)).query(table)]
+    except SinkError:
+        return []
 
 
 def _children(pid: int) -> list[int]:

@@ -114,6 +114,7 @@ class TestService:
         assert refused.returncode == 1
         assert "certificate" in refused.stderr.lower()
         assert refused.stderr.count("\n") == 2
+        assert "refused (self-signed); set OMI_CA_FILE to the certificate" in refused.stderr
         assert omicli(*argv, OMI_NO_VERIFICATION="1").stdout == "got noop response\n"
 
 

@@ -150,6 +150,7 @@ def test_a_sink_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
         assert not delivery.drain()  # and at once: it was given up before
         assert len(delivery.given_up()) == 1
         assert "acct" in delivery.given_up()[0]
+        assert "acct: acct: " not in delivery.given_up()[0]
         assert any("refused" in text for text in said)
         assert "c2VjcmV0" not in "".join(said)
         delivery.close()

@@ -15,8 +15,10 @@ from extension.store import gaps
 from extension.store.gaps import Gap, Known
 from extension.view import audit
 from extension.view.audit_expected import Feed, expectations
-from extension.view.audit_judge import OPEN, SILENT, UNEXPLAINED, Dropped, spans
-from tests.collector_bed import MINUTE, QUERY, UNPIVOT, Bench, metrics, plan_of
+from extension.view.audit_judge import BEFORE, OPEN, SILENT, UNEXPLAINED, Dropped, spans
+from omi_queries.types import QueryError
+from tests.collector_bed import MINUTE, QUERY, UNPIVOT, Bench, Stream, metrics, plan_of
+from tests.collector_bed import Source as Scripted
 
 RAW = Query("root/scx", "SELECT A, B", 15, Target("table", "Raw", "m", per_nday=False), UNPIVOT)
 PLAIN = Query("root/scx", "SELECT A", 15, Target("table", "Plain", "m", per_nday=False))
@@ -121,6 +123,32 @@ def test_a_counter_without_value_and_a_failing_query_are_gaps(tmp_path: Path) ->
     assert set(explained) <= {"query failed", "no value", "no value; query failed", "query failed; no value", "queued"}
     gap_rows = bench.store.db.execute("SELECT count(*) FROM gaps").fetchone()[0]
     assert gap_rows <= 4  # changes only, however long they last
+
+
+def test_a_query_that_is_refused_is_a_gap_until_it_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of a class that nobody here has are missing for that reason, and for no other."""
+    raw = replace(PLAIN, text="SELECT A FROM Nonsense")
+    there = Scripted.open
+
+    def refusing(source: Scripted, namespace: str, text: str) -> Stream:
+        if "Nonsense" in text:
+            raise QueryError(5, "no such class")
+        return there(source, namespace, text)
+
+    monkeypatch.setattr(Scripted, "open", refusing)
+    bench = Bench(tmp_path, plan_of(tmp_path, queries=(QUERY, raw)))
+    bench.run(150)
+    monkeypatch.setattr(Scripted, "open", there)
+    bench.start()
+    bench.run(120)
+    bench.deliver()
+    found = {entry["event"]: entry for entry in bench.audit()["events"]}
+    assert found["M"]["explained"] == {}
+    plain = found["Plain"]
+    assert plain["unexplained"] == 0
+    assert set(plain["explained"]) <= {"the query is refused", BEFORE, f"{BEFORE}; the query is refused"}
+    assert plain["explained"]["the query is refused"] >= 8
+    assert plain["present"] >= 6
 
 
 def test_a_gap_never_hides_a_row_that_was_made(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from omi_queries.backends.choose import deadline_for
-from omi_queries.backends.fallback import FallbackBackend
+from omi_queries.backends.fallback import FallbackBackend, FallbackStream
 from omi_queries.backends.procfs import ProcfsBackend
 from omi_queries.backends.source import Exchange, Question, RawInstance, RefusedError, SourceError
 from omi_queries.types import QueryError
@@ -244,6 +244,7 @@ def test_what_is_wrong_with_the_query_is_no_failure(bench: Bench) -> None:
 
 def test_raw_counters_are_those_of_proc(bench: Bench) -> None:
     stream = bench.backend.open("root/scx", ASKED)
+    assert isinstance(stream, FallbackStream)
     stream.prime()
     assert stream.state() == stream._behind.state()
     assert stream.restore({"version": 0}) is False

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from extension.config import jsontext, settings_file
 from extension.config.lad23_keys import PROTECTED_KEYS
 from extension.config.problems import Problems
+from extension.config.values import PUBLIC
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -19,6 +20,7 @@ VALUES = st.recursive(
     max_leaves=20,
 )
 PROTECTED = {"storageAccountName": "acct", "storageAccountKey": "k"}
+EXTENSION = {"publisher": "Microsoft.Azure.Diagnostics", "type": "LinuxDiagnostic"}
 
 
 def parsed(text: str | bytes) -> tuple[object, list[str]]:
@@ -98,6 +100,18 @@ def test_a_hostile_text_is_bounded() -> None:
         (PROTECTED, None, PROTECTED),
         ({}, {}, None),
         ([1], [1], None),
+        ({"settings": '{"a": 1}', "protected_settings": json.dumps(PROTECTED)}, {"a": 1}, PROTECTED),
+        (json.dumps({"a": 1}), {"a": 1}, None),
+        (json.dumps({"public": {"a": 1}, "protected": PROTECTED}), {"a": 1}, PROTECTED),
+        ({"type": "LinuxDiagnostic", "settings": {"a": 1}, "protected_settings": PROTECTED}, {"a": 1}, PROTECTED),
+        ({"$schema": "x", "resources": [{}, {"properties": {**EXTENSION, "settings": {"a": 1}}}]}, {"a": 1}, None),
+        ({"resources": [{"resources": [{"properties": {**EXTENSION, "settings": {"a": 1}}}]}]}, {"a": 1}, None),
+        (
+            {"resources": [{"instances": [{"attributes": {**EXTENSION, "settings": '{"a": 1}'}}]}]},
+            {"a": 1},
+            None,
+        ),
+        ({"resource": {"azurerm_x": {"lad": {**EXTENSION, "settings": '{"a": 1}'}}}}, {"a": 1}, None),
         (
             {"runtimeSettings": [{"handlerSettings": {"publicSettings": {"a": 1}, "protectedSettings": "MII"}}]},
             {"a": 1},
@@ -117,6 +131,10 @@ def test_forms(value: object, public: object, protected: object) -> None:
     ("value", "path"),
     [
         ({"$schema": "x", "resources": []}, "$"),
+        ({"resources": [{"properties": {"type": "Other", "settings": {}}}]}, "$"),
+        ({"resources": [{"properties": {**EXTENSION, "settings": {}}}] * 2}, "$"),
+        ({"settings": '{"a": 1'}, "$.public"),
+        ({"public": {}, "protected_settings": "{'a': 1}"}, "$.protected"),
         ({"runtimeSettings": []}, "$.runtimeSettings[0].handlerSettings"),
         ({"runtimeSettings": [{"handlerSettings": 5}]}, "$.runtimeSettings[0].handlerSettings"),
     ],
@@ -125,6 +143,46 @@ def test_what_is_no_settings_file(value: object, path: str) -> None:
     problems = Problems()
     settings_file.split(value, PROTECTED_KEYS, problems)
     assert [(p.severity, p.path) for p in problems] == [("error", path)]
+
+
+@pytest.mark.parametrize(
+    ("public", "protected", "wanted"),
+    [
+        ({"a": 1}, None, ({"a": 1}, {})),
+        ({"a": 1}, PROTECTED, ({"a": 1}, PROTECTED)),
+        ({"public": {"a": 1}, "protected": PROTECTED}, None, ({"a": 1}, PROTECTED)),
+        ({"public": {"a": 1}, "protected": {"x": 1}}, PROTECTED, ({"a": 1}, PROTECTED)),
+        ({"a": 1}, {"protected": PROTECTED}, ({"a": 1}, PROTECTED)),
+        ("text", None, ("text", {})),
+    ],
+)
+def test_files_given_as_public_and_protected(public: object, protected: object, wanted: object) -> None:
+    problems = Problems()
+    given = {PUBLIC: public, **({} if protected is None else {"$.protected": protected})}
+    assert settings_file.unwrapped(given, problems) == wanted
+    assert not list(problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "cure"),
+    [
+        ("", "there is nothing in it", "give settings"),
+        (" \n", "there is nothing in it", "give settings"),
+        ("// x\n{}", "a comment", "no comments"),
+        ('{"a": 1 /* x */}', "a comment", "no comments"),
+        ('{"a": 1,\n}', "a comma before }", "remove that comma"),
+        ('{"a": [1, ]}', "a comma before ]", "remove that comma"),
+        ("{'a': 1}", "single quotes", "double quotes"),
+        ("{\u201ca\u201d: 1}", "typographic", "plain one"),
+        ('{"a": True}', "another language", "write true"),
+        ('{"a" 1}', "Expecting ':' delimiter", "correct it there"),
+    ],
+)
+def test_the_usual_mistakes_have_their_cure(text: str, message: str, cure: str) -> None:
+    with pytest.raises(jsontext.JsonError) as refused:
+        parsed(text)
+    assert message in str(refused.value)
+    assert cure in refused.value.cure
 
 
 def test_what_stands_beside_the_settings_is_named() -> None:

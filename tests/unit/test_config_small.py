@@ -61,6 +61,25 @@ def test_hostile_and_broken_xml_is_refused(data: bytes, message: str) -> None:
     assert refused.value.cure
 
 
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        ("<a>x & y</a>", "&amp;"),
+        ('<a b="x&y"/>', "&amp;"),
+        ("<a>&foo;</a>", "its text in place"),
+        ('<a b="x < y"/>', "&lt;"),
+        ("<a b=c/>", "in quotes"),
+        ("<a><b></a>", "in the order"),
+        ("<a/><b/>", "one root"),
+        ('<a b="1" b="2"/>', "one of the two"),
+    ],
+)
+def test_the_usual_mistakes_in_xml_have_their_cure(text: str, cure: str) -> None:
+    with pytest.raises(xmlsafe.XmlError) as refused:
+        xmlsafe.parse(text.encode())
+    assert cure in refused.value.cure
+
+
 def test_messages_name_no_switch_of_the_parser() -> None:
     for data in (b"<a>" * 300 + b"</a>" * 300, b'<a b="' + b"x" * 11_000_000 + b'"/>'):
         with pytest.raises(xmlsafe.XmlError) as refused:

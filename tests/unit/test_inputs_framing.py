@@ -86,7 +86,10 @@ def test_dynamic_largest_frame() -> None:
     assert cut(DynamicFramer(), [b"%d\n" % len(body), body[:1000], body[1000:]]) == [body]
 
 
-@pytest.mark.parametrize("data", [b"x", b"}", b"]", b",", b"NaN", b"Infinity", b"\xef\xbb\xbf{}", b"\0", b"1" * 500])
+@pytest.mark.parametrize(
+    "data",
+    [b"x", b"}", b"]", b",", b"NaN", b"Infinity", b"\xef\xbb\xbf{}", b"\0", b"1" * 500, b"{bad", b"{ \n{", b"{'a': 1"],
+)
 def test_static_garbage_is_refused_at_once(data: bytes) -> None:
     with pytest.raises(FrameError, match="not JSON"):
         cut(StaticFramer(), [data])

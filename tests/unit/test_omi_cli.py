@@ -235,3 +235,20 @@ class TestListing:
         out, err = capsys.readouterr()
         assert (code, out, err.count("\n")) == (1, "", 1)
         assert words in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["--backend", "procfs", "SELECT * FROM Apache_HTTPDServerStatistics"], "MI_RESULT_INVALID_CLASS (5)"),
+        (["--namespace", "root/apache", "SELECT * FROM Apache_X"], "MI_RESULT_INVALID_NAMESPACE (3)"),
+    ],
+)
+def test_a_class_of_another_provider_names_the_cure(
+    argv: list[str], code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*argv)[0] == 1
+    err = capsys.readouterr().err
+    assert "to ask an OMI or CIM-XML server that has it, set --endpoint or --backend" in err
+    assert err.endswith(f"; {code}\n")
+    assert err.count("\n") == 1

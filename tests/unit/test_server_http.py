@@ -87,6 +87,15 @@ def test_what_is_refused(data: bytes, status: int) -> None:
         assert (found, refused) == ([], status)
 
 
+def test_tls_on_the_plain_port_is_refused_at_its_first_byte() -> None:
+    """A TLS client waits for our answer, and we would wait for the end of its header."""
+    reader = RequestReader(DEFAULT)
+    reader.feed(b"\x16\x03\x01\x02\x00")
+    with pytest.raises(HttpError, match="TLS") as caught:
+        reader.read_head()
+    assert caught.value.status == 400
+
+
 def test_repeated_equal_lengths_are_one_length() -> None:
     assert read([BASE + b"Content-Length: 05, 5\r\n\r\nhello"])[1] == 400
     assert read([BASE + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello"])[0][0][1] == b"hello"
