@@ -95,7 +95,7 @@ def main(clock: Callable[[], float] = time.time) -> int:
     collector = Collector(plan, opened.backend, store, clock, channel.log, os.uname().nodename, boottime=_boottime)
     collector.start()
     inputs = open_feed(plan, where.state_dir, collector.ingest, collector.refuse, store.fill, channel)
-    channel.send("wake")
+    channel.call_uploader()
     balance = LedgerWatch(store.balances, clock)
     told = float("-inf")
     gc.collect()
@@ -105,7 +105,7 @@ def main(clock: Callable[[], float] = time.time) -> int:
         opened.attend()
         inputs.attend()
         if collector.take_upload():  # of the inputs
-            channel.send("wake")
+            channel.call_uploader()
         if time.monotonic() - told >= min(PROGRESS_S, idle):
             told = time.monotonic()
             channel.progress("idle")
@@ -115,7 +115,9 @@ def main(clock: Callable[[], float] = time.time) -> int:
             break
         if clock() >= collector.next_due():
             collector.tick()
-            channel.progress("sample", wake=collector.take_upload())
+            if collector.take_upload():
+                channel.call_uploader()
+            channel.progress("sample")
             told = time.monotonic()
         if not os.path.isdir(where.home):
             break

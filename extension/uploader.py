@@ -21,7 +21,9 @@ from extension.plan import Plan
 from extension.store.database import StoreError
 from extension.store.uploader_db import UploaderStore
 
-IDLE_S = 30.0
+IDLE_S = 65.0
+"""Longer than a minute: where rows come each minute, their call is the only thing that wakes this process."""
+HANG_S = 90.0
 BUSY_LIMIT_S = 120.0
 STOP_PATIENCE_S = 1.0
 MESSAGE_PATIENCE_S = 6.0
@@ -79,6 +81,7 @@ class Uploader:
         for thread in self._threads:
             thread.start()
         self._channel.progress("idle")
+        self._channel.await_calls()
         frozen = False
         while not self._channel.stopping and self._store.in_place():
             if not frozen and any(lane.progressed for lane in self.lanes):
@@ -90,7 +93,6 @@ class Uploader:
             if self._channel.wait(time.monotonic() + IDLE_S):
                 for lane in self.lanes:
                     lane.wake.set()
-                continue
             if not self._channel.stopping and self._alive():
                 self._channel.progress("idle")
         for lane in self.lanes:
@@ -118,7 +120,7 @@ def main(clock: Callable[[], float] = time.time) -> int:
     if isinstance(begun, int):
         return begun
     where, plan, channel = begun
-    channel.send("hello", deadline=max(plan.options.hang_s, 3 * IDLE_S))
+    channel.send("hello", deadline=max(plan.options.hang_s, HANG_S))
     try:
         uploader = Uploader(plan, UploaderStore(where.state_dir), channel, clock)
     except StoreError as error:
