@@ -110,10 +110,11 @@ def main(clock: Callable[[], float] = time.time) -> int:
             told = time.monotonic()
             channel.progress("idle")
         wanted = min(opened.attention_in(), inputs.attention_in(), idle)
-        channel.wait(time.monotonic() + min(max(collector.next_due() - clock(), 0), wanted))
+        due = collector.next_due()
+        channel.wait(time.monotonic() + min(max(due - clock(), 0), wanted))
         if channel.stopping:
             break
-        if clock() >= collector.next_due():
+        if clock() >= due:
             collector.tick()
             if collector.take_upload():
                 channel.call_uploader()

@@ -63,6 +63,8 @@ class Pipelines:
         self._engine = engine
         self._store = store
         self._written: dict[str, int] = {}
+        self._due: float | None = None
+        self._newest = 0
         self._readers: dict[str, list[Consumer]] = {}
         for consumer in self.consumers:
             self._readers.setdefault(consumer.event.source, []).append(consumer)
@@ -80,6 +82,7 @@ class Pipelines:
                 duration = consumer.event.duration
                 known = fresh[consumer.id] = int(now) // duration * duration
             self.closed[consumer.id] = self._written[consumer.id] = known
+        self._due = None
         unread = [source for source in self._store.sample_sources() if source not in self._readers]
 
         def change() -> None:
@@ -97,7 +100,14 @@ class Pipelines:
 
     def next_close(self) -> float:
         """Unix time at which the next window can be closed; inf without consumers."""
-        return windows.next_close(self.consumers, self.closed)
+        if self._due is None:
+            self._due = windows.next_close(self.consumers, self.closed)
+            self._newest = max(self.closed.values(), default=0)
+        return self._due
+
+    def _nothing_ends(self, now: float) -> bool:
+        """Whether no window can be closed yet, and the clock is not before the end of one that is closed."""
+        return now < self.next_close() and now >= self._newest
 
     def wait_over(self, now: float, *, partial: bool = False, grace_s: float = windows.GRACE_S) -> bool:
         """Whether :meth:`close` may have something to do."""
@@ -166,6 +176,8 @@ class Pipelines:
 
     def close(self, now: float, tally: Tally, *, partial: bool = False, grace_s: float = windows.GRACE_S) -> None:
         """Write the rows of windows that have ended (``partial``: the ones in progress too), first stages first."""
+        if not partial and grace_s >= windows.GRACE_S and self._nothing_ends(now):
+            return
         closed = dict(self.closed)
         touched: set[str] = set()
         for consumer in self.consumers:
@@ -237,6 +249,7 @@ class Pipelines:
     def accept(self, tally: Tally) -> None:
         """The transaction that ``tally`` describes is committed."""
         self.closed.update(tally.closed)
+        self._due = None
         self._written.update(tally.written)
 
     def comes_late(self, source: str, at_us: int, now: float) -> bool:
