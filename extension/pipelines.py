@@ -12,10 +12,12 @@ from itertools import islice
 from extension.pipeline import places, windows
 from extension.pipeline.batches import Joiner
 from extension.pipeline.engine import Engine
+from extension.pipeline.named import Named
 from extension.pipeline.outputs import Dated, Output
 from extension.pipeline.windows import Consumer
 from extension.plan import Plan
 from extension.rows import ticks
+from extension.store import bodies
 from extension.store.collector_db import CollectorStore
 
 CHUNK = 1000
@@ -132,8 +134,10 @@ class Pipelines:
         """Queue what might still have grown: the transaction is about to end."""
         tally.queued += self._store.queue(tally.joiner.rest(), now)
 
-    def _insert(self, event: str, dated: list[Dated], now: float, tally: Tally) -> None:
-        if event in self._readers:
+    def _insert(self, event: str, dated: list[Dated] | Named, now: float, tally: Tally) -> None:
+        if event in self._readers and isinstance(dated, Named):
+            self._store.add_body(event, dated.at_us, bodies.to_json(dated.packed()))
+        elif event in self._readers:
             self._store.add_samples(event, dated)
         if self._engine.publishes(event):
             self.keep(event, self._engine.on_insert(event, dated), now, tally)

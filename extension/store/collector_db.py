@@ -219,7 +219,11 @@ class CollectorStore:
 
     def add_sample(self, source: str, at_us: int, found: Sequence[Record]) -> None:
         """Append the records that one run put into the local table ``source``."""
-        self.db.execute("INSERT INTO samples VALUES(?,?,?)", (source, at_us, bodies.encode(found)))
+        self.add_body(source, at_us, bodies.encode(found))
+
+    def add_body(self, source: str, at_us: int, body: str) -> None:
+        """Append records that stand in ``body`` as :mod:`extension.store.bodies` has them."""
+        self.db.execute("INSERT INTO samples VALUES(?,?,?)", (source, at_us, body))
 
     def add_samples(self, source: str, dated: Iterable[tuple[int, Record]]) -> None:
         """Append (time, record) pairs; neighbours of one time are kept together."""
