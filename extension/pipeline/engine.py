@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from extension.pipeline import metrics, places, records, sizes
 from extension.pipeline.batches import BATCH_ROWS, Batch, batches, measured
+from extension.pipeline.metric_rows import metric_rows
 from extension.pipeline.named import Named, Namer
 from extension.pipeline.outputs import Dated, Output
 from extension.pipeline.records import Record
@@ -136,8 +137,14 @@ class Engine:
         """As :meth:`on_window` for an event with a LADQuery, given nothing but names and values of its records."""
         at_us = min((start + event.duration) * ticks.SECOND_US, int(now * ticks.SECOND_US))
         result = metrics.aggregate(source)
-        made = [(at_us, r) for r in metrics.metric_records(result.counters, lad, start)]
         skipped = {f"{event.source}: {reason}": n for reason, n in result.skipped.items()}
+        if event.target.store == "table":
+            stamp = ("DateTime", ticks.iso(start * ticks.SECOND_US))
+            rows = metric_rows(result.counters, lad, start, self._identity_columns, stamp)
+            if rows is not None:
+                table = self._tables.name(event.target, now)
+                return Output(batches(event.target.moniker, table, rows), skipped=skipped)
+        made = [(at_us, r) for r in metrics.metric_records(result.counters, lad, start)]
         if event.target.store == "local":
             return Output(local=made, skipped=skipped)  # both of the mirrored pair: second stages copy both
         return self._out(made, event.target, start, now, skipped)
