@@ -17,7 +17,6 @@ from extension.pipeline.outputs import Dated, Output
 from extension.pipeline.windows import Consumer
 from extension.plan import Plan
 from extension.rows import ticks
-from extension.store import bodies
 from extension.store.collector_db import CollectorStore
 
 CHUNK = 1000
@@ -65,11 +64,11 @@ class Pipelines:
         self._engine = engine
         self._store = store
         self._written: dict[str, int] = {}
-        self._due: float | None = None
-        self._newest = 0
         self._readers: dict[str, list[Consumer]] = {}
         for consumer in self.consumers:
             self._readers.setdefault(consumer.event.source, []).append(consumer)
+        self._due: float | None = None
+        self._newest = 0
 
     def begin(self, now: float) -> None:
         """Take over up to where windows are closed, and forget samples that nobody reads any more.
@@ -136,7 +135,7 @@ class Pipelines:
 
     def _insert(self, event: str, dated: list[Dated] | Named, now: float, tally: Tally) -> None:
         if event in self._readers and isinstance(dated, Named):
-            self._store.add_body(event, dated.at_us, bodies.to_json(dated.packed()))
+            self._store.add_sample(event, dated.at_us, dated)
         elif event in self._readers:
             self._store.add_samples(event, dated)
         if self._engine.publishes(event):
@@ -252,8 +251,8 @@ class Pipelines:
 
     def accept(self, tally: Tally) -> None:
         """The transaction that ``tally`` describes is committed."""
-        self.closed.update(tally.closed)
         self._due = None
+        self.closed.update(tally.closed)
         self._written.update(tally.written)
 
     def comes_late(self, source: str, at_us: int, now: float) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 
 from extension.pipeline.batches import Batch
 from extension.pipeline.metrics import Pair
+from extension.pipeline.named import Named
 from extension.pipeline.records import Record
 from extension.rows.packed import pack
 from extension.rows.ticks import SECOND_US
@@ -217,13 +218,9 @@ class CollectorStore:
 
     # -- samples and windows
 
-    def add_sample(self, source: str, at_us: int, found: Sequence[Record]) -> None:
+    def add_sample(self, source: str, at_us: int, found: Sequence[Record] | Named) -> None:
         """Append the records that one run put into the local table ``source``."""
-        self.add_body(source, at_us, bodies.encode(found))
-
-    def add_body(self, source: str, at_us: int, body: str) -> None:
-        """Append records that stand in ``body`` as :mod:`extension.store.bodies` has them."""
-        self.db.execute("INSERT INTO samples VALUES(?,?,?)", (source, at_us, body))
+        self.db.execute("INSERT INTO samples VALUES(?,?,?)", (source, at_us, bodies.encode(found)))
 
     def add_samples(self, source: str, dated: Iterable[tuple[int, Record]]) -> None:
         """Append (time, record) pairs; neighbours of one time are kept together."""

@@ -68,7 +68,7 @@ def test_it_is_what_unpivot_makes(instances: list[Mapping[str, object]], changed
     made = Engine(Plan(), "h", 0.0).on_instances(query(), instances, types, AT_US, AT_US / 1e6)
     assert isinstance(made.local, Named)
     assert list(made.local) == wanted
-    assert bodies.to_json(made.local.packed()) == bodies.encode([record for _, record in wanted])
+    assert bodies.encode(made.local) == bodies.encode([record for _, record in wanted])
     assert [type(r.columns["Value"][1]) for _, r in made.local] == [type(r.columns["Value"][1]) for _, r in wanted]
     assert absent(query(), made) == absent(query(), Output(local=wanted))
 
