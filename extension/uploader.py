@@ -41,6 +41,7 @@ class Uploader:
         self._channel, self._store = channel, store
         self._messages = {name for name, _ in places.event_hub_lanes(plan)}
         self._lock = threading.Lock()
+        self._frozen = False
         store.forget_notes("problem:")  # those of a process before this one
         if store.replaced:
             channel.log(
@@ -54,12 +55,21 @@ class Uploader:
             store,
             spread_s=plan.options.upload_spread_s,
             publish=self.publish,
-            progress=lambda: channel.progress("batch"),
+            progress=self.delivered,
             log=channel.log,
             clock=clock,
             cpu_share=CPU_SHARE,
         )
         self._threads = [threading.Thread(target=lane.run, daemon=True) for lane in self.lanes]
+
+    def delivered(self) -> None:
+        """A batch was acknowledged. After the first one the modules of the SDK are loaded, and later collections need
+        not look at them."""
+        self._channel.progress("batch")
+        if not self._frozen:
+            self._frozen = True
+            gc.collect()
+            gc.freeze()
 
     def publish(self) -> None:
         """Tell the watchdog how the lanes are."""
@@ -82,12 +92,7 @@ class Uploader:
             thread.start()
         self._channel.progress("idle")
         self._channel.await_calls()
-        frozen = False
         while not self._channel.stopping and self._store.in_place():
-            if not frozen and any(lane.progressed for lane in self.lanes):
-                frozen = True  # the modules of the SDK are loaded: later collections need not look at them
-                gc.collect()
-                gc.freeze()
             if self._expiry.look():
                 self.publish()
             if self._channel.wait(time.monotonic() + IDLE_S):
