@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from _thread import allocate_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,12 +34,13 @@ def take(fd: int) -> int:
         return 0
 
 
-def add(fd: int, number: int) -> None:
-    """Add to a counter; one that is full says enough already."""
+def add(fd: int, number: int) -> bool:
+    """Add to a counter; False if it is full."""
     try:
         os.eventfd_write(fd, number)
     except BlockingIOError:
-        return
+        return False
+    return True
 
 
 class Pulse:
@@ -69,12 +71,14 @@ class Heart:
         self.call = call
         self._pulse = pulse
         self._told = 0
+        self._lock = allocate_lock()
 
     def beat(self, achieved: bool) -> None:
-        """A sign of life now; ``achieved``: a sample was taken, or a batch delivered."""
-        now = int(time.monotonic() * 1000)
-        add(self._pulse, now - self._told + (_ACHIEVED if achieved else 0))
-        self._told = now
+        """A sign of life now; ``achieved``: a sample was taken, or a batch delivered. Threads may do so at once."""
+        with self._lock:
+            now = int(time.monotonic() * 1000)
+            if add(self._pulse, now - self._told + (_ACHIEVED if achieved else 0)):
+                self._told = now
 
 
 def inherited(environment: MutableMapping[str, str]) -> Heart | None:

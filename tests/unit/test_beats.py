@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -60,8 +61,35 @@ def test_a_pulse_tells_when_it_beat_last_however_many_beats_there_were(pulse: be
 
 def test_a_full_counter_stops_nobody(pulse: beats.Pulse) -> None:
     os.eventfd_write(pulse.fd, (1 << 64) - 2)
-    beats.Heart(pulse.fd, -1).beat(True)
-    assert pulse.feel() is not None
+    heart = beats.Heart(pulse.fd, -1)
+    heart.beat(True)  # is lost
+    beats.take(pulse.fd)
+    heart.beat(True)
+    felt = pulse.feel()
+    assert felt is not None
+    assert abs(felt[0] - time.monotonic()) < 60  # the time that was lost is made up for
+
+
+def test_threads_that_beat_at_once_do_not_count_the_time_twice(pulse: beats.Pulse) -> None:
+    heart = beats.Heart(pulse.fd, -1)
+
+    def beat() -> None:
+        for _ in range(3000):
+            heart.beat(True)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=beat) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    felt = pulse.feel()
+    assert felt is not None
+    assert felt[0] <= time.monotonic()
 
 
 def test_what_was_inherited_is_not_handed_on(pulse: beats.Pulse) -> None:
