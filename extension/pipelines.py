@@ -257,6 +257,8 @@ class Pipelines:
 
     def comes_late(self, source: str, at_us: int, now: float) -> bool:
         """Whether a sample of ``source`` misses a window that was written before the clock was set back a little."""
+        if self._due is not None and at_us >= self._newest * ticks.SECOND_US:
+            return False
         return any(
             at_us < self.closed[c.id] * ticks.SECOND_US and not self._clock_went_back(c, now)
             for c in self._readers.get(source, ())

@@ -26,6 +26,8 @@ class Named:
     names: list[str]
     kinds: list[str]
     values: list[Any]
+    numeric_names: frozenset[str]
+    """Those that have a number."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -33,10 +35,6 @@ class Named:
     def __iter__(self) -> Iterator[tuple[int, Record]]:
         for name, kind, value in zip(self.names, self.kinds, self.values, strict=True):
             yield self.at_us, Record({self.by: ("String", name), self.of: (kind, value)})
-
-    def numeric_names(self) -> set[str]:
-        """The names that have a number."""
-        return {name for name, kind in zip(self.names, self.kinds, strict=True) if kind in NUMERIC}
 
     def packed(self) -> dict[str, list[list[Any]]]:
         """As :func:`extension.store.bodies.encode` arranges the records."""
@@ -55,6 +53,8 @@ class Namer:
             name: (label[1], factor, types.get(name, "string"), plain_kind(types.get(name, "string")))
             for name, (label, factor) in spec.parts.items()
         }
+        self._names: list[str] = []
+        self._distinct = frozenset[str]()
 
     def named(self, instances: Iterable[Mapping[str, object]], at_us: int) -> Named | None:
         """The values in the order of the instances; None if they have anything besides, or nothing."""
@@ -81,7 +81,12 @@ class Namer:
         spec = self.spec
         if not names or spec.column_name == spec.column_value:
             return None
-        return Named(at_us, spec.column_name, spec.column_value, names, kinds, values)
+        if names != self._names:  # most samples have the same
+            self._names, self._distinct = names, frozenset(names)
+        numeric = self._distinct
+        if not NUMERIC.issuperset(kinds):
+            numeric = frozenset(name for name, kind in zip(names, kinds, strict=True) if kind in NUMERIC)
+        return Named(at_us, spec.column_name, spec.column_value, names, kinds, values, numeric)
 
 
 def _converted(cim_type: str, given: object) -> EdmValue:
