@@ -10,7 +10,6 @@ import json
 import os
 import sqlite3
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import partial
@@ -38,6 +37,7 @@ from extension.store.database import (
     set_aside,
     transaction,
 )
+from extension.store.deflate import compressed
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -283,7 +283,7 @@ class CollectorStore:
             n = len(batch.rows)
             self.db.execute(
                 "INSERT INTO outbox(t, moniker, tbl, n, body) VALUES(?,?,?,?,?)",
-                (now, batch.moniker, batch.table, n, zlib.compress(text.encode("utf-8", "surrogatepass"), 1)),
+                (now, batch.moniker, batch.table, n, compressed(text.encode("utf-8", "surrogatepass"))),
             )
             self._count_produced(batch.table, n)
             total += n
