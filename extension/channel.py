@@ -1,9 +1,9 @@
-"""The line between the watchdog and a component: JSON lines up (its stdout), single words down (its stdin).
+"""The line between the watchdog and a component: JSON lines up (its stdout), and its stdin, which says nothing.
 
-Up: ``{"ev": "hello", "deadline": s}``, ``{"ev": "progress", "kind": "sample" | "batch" | "idle"}``,
-``{"ev": "state", "level": "ok" | "warning" | "error", "message": …}``, ``{"ev": "log", "level": …, "message": …}``,
-``{"ev": "wake"}`` (rows were queued: wake the uploader; also as ``"wake": true`` of a progress).
-Down: ``wake``. End of file down: the watchdog is gone.
+Up: ``{"ev": "hello", "deadline": s}``, ``{"ev": "ready"}``, ``{"ev": "progress", "kind": "sample" | "batch" | "idle"}``
+(the first one of a process; the others are beats of its pulse, :mod:`extension.beats`),
+``{"ev": "state", "level": "ok" | "warning" | "error", "message": …}``, ``{"ev": "log", "level": …, "message": …}``.
+End of file down: the watchdog is gone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import os
 import select
 import signal
 import time
+
+from extension import beats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ class Channel:
         self.orphaned = False
         self.lost = 0
         self._state = ""
+        self._heart = beats.inherited(os.environ)
+        self._begun = False
         self._signal, self._signalled = os.pipe()
         for fd in (self._signal, self._signalled):
             os.set_blocking(fd, False)
@@ -56,10 +60,23 @@ class Channel:
         except OSError:
             self.lost += 1
 
-    def progress(self, kind: str, *, wake: bool = False) -> None:
-        """Something was achieved: ``sample``, ``batch``, or ``idle`` (alive, nothing due). ``wake``: and rows were
-        queued (two messages would wake the watchdog twice)."""
-        self.send("progress", kind=kind, **({"wake": True} if wake else {}))
+    def progress(self, kind: str) -> None:
+        """Something was achieved: ``sample``, ``batch``, or ``idle`` (alive, nothing due)."""
+        if self._heart is not None and self._begun:
+            self._heart.beat(kind != "idle")
+            return
+        self._begun = True
+        self.send("progress", kind=kind)
+
+    def call_uploader(self) -> None:
+        """Rows were queued."""
+        if self._heart is not None:
+            beats.add(self._heart.call, 1)
+
+    def await_calls(self) -> None:
+        """Let :meth:`wait` end at each :meth:`call_uploader` too."""
+        if self._heart is not None:
+            self._poll.register(self._heart.call, select.POLLIN)
 
     def state(self, level: str, message: str) -> None:
         """The component's health; sent when it changes."""
@@ -76,24 +93,33 @@ class Channel:
         self._poll.register(fd, select.POLLIN)
 
     def wait(self, until: float) -> bool:
-        """Sleep until the monotonic time ``until``, a wake word, a watched descriptor or a stop; True when woken."""
+        """Sleep until the monotonic time ``until``, a call, a watched descriptor or a stop; True when woken."""
         while not self.stopping:
             left = until - time.monotonic()
             if left <= 0:
                 return False
             woken = False
             for fd, _ in self._poll.poll(int(left * 1000) + 1):
-                if fd not in (self._down, self._signal):
-                    woken = True
-                    continue
-                try:
-                    data = os.read(fd, 4096)
-                except BlockingIOError:
-                    continue
                 if fd == self._down:
-                    if not data:
-                        self.orphaned = self.stopping = True
+                    self._read_down()
+                elif fd == self._signal:
+                    self._read(fd)
+                else:
                     woken = True
+                    if self._heart is not None and fd == self._heart.call:
+                        beats.take(fd)
             if woken:
                 return not self.stopping
         return False
+
+    def _read_down(self) -> None:
+        if self._read(self._down) == b"":
+            self.orphaned = self.stopping = True
+
+    @staticmethod
+    def _read(fd: int) -> bytes | None:
+        """What is there; None for nothing."""
+        try:
+            return os.read(fd, 4096)
+        except BlockingIOError:
+            return None

@@ -26,6 +26,8 @@ from omi_queries.types import Backend, QueryError, QueryStream
 
 IDLE_S = 60
 HOUSEKEEPING_S = 60
+FORGET_S = 300
+"""Delivered batches are deleted so often, several at a time; each minute while the store has no room."""
 MAX_REASONS = 200
 DROP_QUIET_S = 600
 CATCH_UP_S = 5.0
@@ -48,6 +50,10 @@ class Asked:
     complaints: frozenset[str] = frozenset()
     source: str = ""
     why: str = ""
+
+    def __post_init__(self) -> None:
+        self.gap_key = query_key(self.query)
+        self.raw_key = _query_id(self.query)
 
 
 @dataclass
@@ -76,7 +82,7 @@ class Collector:
         self._unasked: list[Query] = []
         self._dropping: dict[str, float] = {}
         self._upload = False
-        self._housekeeping = 0.0
+        self._housekeeping = self._forgot = 0.0
         self._shown: list[tuple[str, str]] = []
         self._gaps = GapKeeper(self.store.db)
         self._elapsed = steps.Elapsed()
@@ -120,7 +126,7 @@ class Collector:
         last = float(text) if text else None
         self._set_back = last is not None and now < last
         self._elapsed.step(now, self.boottime() if self.boottime else None)  # from here on, a step is noticed
-        rates = {query_key(q): q.rate for q in (*self._unasked, *(a.query for a in self.asked))}
+        rates = {query_key(q): q.rate for q in self._unasked} | {a.gap_key: a.query.rate for a in self.asked}
         consumers = [consumer.id for consumer in self._pipelines.consumers]
         self.store.commit(lambda: self._gaps.begin(rates, consumers, now, last))
         for query in self._unasked:
@@ -212,7 +218,7 @@ class Collector:
             if self._pipelines.comes_late(asked.query.target.event, at_us, now):
                 absent = {ALL: steps.WRITTEN}
             why = steps.SET_FORWARD if step > 0 else steps.HELD_UP
-            gap = self._gaps.observe(query_key(asked.query), at_us / ticks.SECOND_US, absent, why)
+            gap = self._gaps.observe(asked.gap_key, at_us / ticks.SECOND_US, absent, why)
             if gap is not None:
                 found[gap[1]] = max(gap[0], found.get(gap[1], 0.0))
         if not outputs:
@@ -226,9 +232,8 @@ class Collector:
                 self._pipelines.forget_ahead(min(int(now) // a.query.rate * a.query.rate for a, _ in outputs))
             for asked, output in outputs:
                 self._pipelines.keep(asked.query.target.event, output, now, tally)
-                state = asked.stream.state()
-                if state is not None:
-                    self.store.put_raw(_query_id(asked.query), {"t": now, "state": state})
+            states = [(asked.raw_key, asked.stream.state()) for asked, _ in outputs]
+            self.store.put_raw((key, {"t": now, "state": state}) for key, state in states if state is not None)
             self._pipelines.close(now, tally)
             self._gaps.write()
             self.store.put("last_sample", repr(now))
@@ -317,6 +322,8 @@ class Collector:
 
     def _complain(self, asked: Asked, found: set[str]) -> None:
         """Log what is new since the last sample, and that it is over: one line per state change."""
+        if not found and not asked.complaints:
+            return
         for reason in sorted(found - asked.complaints):
             self.log("warning", f"{asked.query.target.event}: {reason}")
         if asked.complaints and not found:
@@ -337,7 +344,9 @@ class Collector:
         if abs(now - self._housekeeping) < HOUSEKEEPING_S:
             return
         self._housekeeping = now
-        self.store.forget_delivered()
+        if abs(now - self._forgot) >= FORGET_S or self.store.problems():
+            self._forgot = now
+            self.store.forget_delivered()
         self.store.enforce_bounds()
         self.store.put_report(self.report())
 

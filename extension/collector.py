@@ -96,7 +96,7 @@ def main(clock: Callable[[], float] = time.time) -> int:
     collector = Collector(plan, opened.backend, store, clock, channel.log, os.uname().nodename, boottime=_boottime)
     collector.start()
     inputs = open_feed(plan, where.state_dir, collector.ingest, collector.refuse, store.fill, channel)
-    channel.send("wake")
+    channel.call_uploader()
     balance = LedgerWatch(store.balances, clock)
     told = float("-inf")
     gc.collect()
@@ -106,17 +106,20 @@ def main(clock: Callable[[], float] = time.time) -> int:
         opened.attend()
         inputs.attend()
         if collector.take_upload():  # of the inputs
-            channel.send("wake")
+            channel.call_uploader()
         if time.monotonic() - told >= min(PROGRESS_S, idle):
             told = time.monotonic()
             channel.progress("idle")
         wanted = min(opened.attention_in(), inputs.attention_in(), idle)
-        channel.wait(time.monotonic() + min(max(collector.next_due() - clock(), 0), wanted))
+        due = collector.next_due()
+        channel.wait(time.monotonic() + min(max(due - clock(), 0), wanted))
         if channel.stopping:
             break
-        if clock() >= collector.next_due():
+        if clock() >= due:
             collector.tick()
-            channel.progress("sample", wake=collector.take_upload())
+            if collector.take_upload():
+                channel.call_uploader()
+            channel.progress("sample")
             told = time.monotonic()
         if not os.path.isdir(where.home):
             break

@@ -13,6 +13,11 @@ from extension.sinks import Sink, SinkError, open_sink
 from extension.sinks.opening import open_blob_sink
 from extension.store.uploader_db import UploaderStore
 
+ASK_S = 300.0
+"""So often it is looked for rows of accounts that are gone; each time while there are some, and as long as the
+collector of the plan before may still be at work (:mod:`extension.handover`)."""
+HANDOVER_S = 120.0
+
 
 def lanes(
     plan: Plan,
@@ -24,26 +29,35 @@ def lanes(
     log: Callable[[str, str], None],
     clock: Callable[[], float] = time.time,
     cpu_share: float = 1.0,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> list[Lane]:
     """A lane for every service that the plan writes to, and for those that an earlier plan left batches for.
 
     What waits for an account that the plan has no more goes to its default account. Where there is none, or an Event
-    Hub is gone, a lane says so as long as the rows are there. ``cpu_share`` as in :class:`Lane`.
+    Hub is gone, a lane says so as long as the rows are there. ``cpu_share`` as in :class:`Lane`; ``monotonic`` gives
+    seconds.
     """
     made: list[Lane] = []
+    often_until = monotonic() + HANDOVER_S
     waiting = store.waiting()
     heirs = _heirs(plan, waiting)
 
     def inherits(name: str, account: Account) -> Callable[[], list[str]]:
         """Asked again and again: the collector of the plan before may queue on while this one has begun."""
         told: set[str] = set()
+        again = 0.0
 
         def found() -> list[str]:
+            nonlocal again
+            now = monotonic()
+            if now < again:
+                return []
             left_over = [left for left, heir in _heirs(plan, store.waiting()).items() if heir == name]
             for left in left_over:
                 if left not in told:
                     log("warning", f"rows wait for {_gone(left)}: they go to {account.account}")
             told.update(left_over)
+            again = now if left_over or now < often_until else now + ASK_S
             return left_over
 
         return found

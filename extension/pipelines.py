@@ -12,6 +12,7 @@ from itertools import islice
 from extension.pipeline import places, windows
 from extension.pipeline.batches import Joiner
 from extension.pipeline.engine import Engine
+from extension.pipeline.named import Named
 from extension.pipeline.outputs import Dated, Output
 from extension.pipeline.windows import Consumer
 from extension.plan import Plan
@@ -66,6 +67,8 @@ class Pipelines:
         self._readers: dict[str, list[Consumer]] = {}
         for consumer in self.consumers:
             self._readers.setdefault(consumer.event.source, []).append(consumer)
+        self._due: float | None = None
+        self._newest = 0
 
     def begin(self, now: float) -> None:
         """Take over up to where windows are closed, and forget samples that nobody reads any more.
@@ -80,6 +83,7 @@ class Pipelines:
                 duration = consumer.event.duration
                 known = fresh[consumer.id] = int(now) // duration * duration
             self.closed[consumer.id] = self._written[consumer.id] = known
+        self._due = None
         unread = [source for source in self._store.sample_sources() if source not in self._readers]
 
         def change() -> None:
@@ -97,7 +101,14 @@ class Pipelines:
 
     def next_close(self) -> float:
         """Unix time at which the next window can be closed; inf without consumers."""
-        return windows.next_close(self.consumers, self.closed)
+        if self._due is None:
+            self._due = windows.next_close(self.consumers, self.closed)
+            self._newest = max(self.closed.values(), default=0)
+        return self._due
+
+    def _nothing_ends(self, now: float) -> bool:
+        """Whether no window can be closed yet, and the clock is not before the end of one that is closed."""
+        return now < self.next_close() and now >= self._newest
 
     def wait_over(self, now: float, *, partial: bool = False, grace_s: float = windows.GRACE_S) -> bool:
         """Whether :meth:`close` may have something to do."""
@@ -122,8 +133,10 @@ class Pipelines:
         """Queue what might still have grown: the transaction is about to end."""
         tally.queued += self._store.queue(tally.joiner.rest(), now)
 
-    def _insert(self, event: str, dated: list[Dated], now: float, tally: Tally) -> None:
-        if event in self._readers:
+    def _insert(self, event: str, dated: list[Dated] | Named, now: float, tally: Tally) -> None:
+        if event in self._readers and isinstance(dated, Named):
+            self._store.add_sample(event, dated.at_us, dated)
+        elif event in self._readers:
             self._store.add_samples(event, dated)
         if self._engine.publishes(event):
             self.keep(event, self._engine.on_insert(event, dated), now, tally)
@@ -166,6 +179,8 @@ class Pipelines:
 
     def close(self, now: float, tally: Tally, *, partial: bool = False, grace_s: float = windows.GRACE_S) -> None:
         """Write the rows of windows that have ended (``partial``: the ones in progress too), first stages first."""
+        if not partial and grace_s >= windows.GRACE_S and self._nothing_ends(now):
+            return
         closed = dict(self.closed)
         touched: set[str] = set()
         for consumer in self.consumers:
@@ -236,11 +251,14 @@ class Pipelines:
 
     def accept(self, tally: Tally) -> None:
         """The transaction that ``tally`` describes is committed."""
+        self._due = None
         self.closed.update(tally.closed)
         self._written.update(tally.written)
 
     def comes_late(self, source: str, at_us: int, now: float) -> bool:
         """Whether a sample of ``source`` misses a window that was written before the clock was set back a little."""
+        if self._due is not None and at_us >= self._newest * ticks.SECOND_US:
+            return False
         return any(
             at_us < self.closed[c.id] * ticks.SECOND_US and not self._clock_went_back(c, now)
             for c in self._readers.get(source, ())

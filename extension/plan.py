@@ -47,6 +47,11 @@ class Unpivot:
             found[column] = (("String", label), factor)
         return found
 
+    @functools.cached_property
+    def names(self) -> frozenset[str]:
+        """All names that are given."""
+        return frozenset(label for (_, label), _ in self.parts.values())
+
 
 @dataclass(frozen=True)
 class Query:

@@ -105,14 +105,15 @@ def is_module(pid: int, module: str, folder: str = "/proc", sleep: Callable[[flo
 
 
 def usage(pid: int) -> tuple[int, int] | None:
-    """(resident KiB, CPU clock ticks) of a process (proc(5): statm, stat), None if it is gone."""
+    """(resident KiB, CPU clock ticks) of a process (proc(5): stat), None if it is gone."""
     if not pid:
         return None
     try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            pages = int(file.read().split()[1])
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fields = os.read(fd, 4096).rpartition(b")")[2].split()
+        finally:
+            os.close(fd)
+        return int(fields[21]) * os.sysconf("SC_PAGE_SIZE") // 1024, int(fields[11]) + int(fields[12])
     except (OSError, IndexError, ValueError):
         return None
-    return pages * os.sysconf("SC_PAGE_SIZE") // 1024, int(fields[11]) + int(fields[12])

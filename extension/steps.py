@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from extension.pipeline.named import Named
 from extension.pipeline.outputs import Output
 from extension.pipeline.records import NUMERIC
 from extension.plan import Query
@@ -43,6 +44,9 @@ class Elapsed:
 
 def absent(query: Query, output: Output) -> dict[str, str]:
     """The counters that a run of ``query`` should have given and did not, with the cause; {} when it is complete."""
+    if isinstance(output.local, Named) and query.unpivot is not None:
+        missing = query.unpivot.names - output.local.numeric_names
+        return dict.fromkeys(sorted(missing), "no value") if missing else {}
     records = [record.columns for _, record in output.local] or [r.columns for b in output.batches for r in b.rows]
     if not records and not output.dropped:
         return {ALL: "no instance"}

@@ -21,7 +21,9 @@ from extension.plan import Plan
 from extension.store.database import StoreError
 from extension.store.uploader_db import UploaderStore
 
-IDLE_S = 30.0
+IDLE_S = 65.0
+"""Longer than a minute: where rows come each minute, their call is the only thing that wakes this process."""
+HANG_S = 90.0
 BUSY_LIMIT_S = 120.0
 STOP_PATIENCE_S = 1.0
 MESSAGE_PATIENCE_S = 6.0
@@ -39,6 +41,7 @@ class Uploader:
         self._channel, self._store = channel, store
         self._messages = {name for name, _ in places.event_hub_lanes(plan)}
         self._lock = threading.Lock()
+        self._frozen = False
         store.forget_notes("problem:")  # those of a process before this one
         if store.replaced:
             channel.log(
@@ -52,12 +55,21 @@ class Uploader:
             store,
             spread_s=plan.options.upload_spread_s,
             publish=self.publish,
-            progress=lambda: channel.progress("batch"),
+            progress=self.delivered,
             log=channel.log,
             clock=clock,
             cpu_share=CPU_SHARE,
         )
         self._threads = [threading.Thread(target=lane.run, daemon=True) for lane in self.lanes]
+
+    def delivered(self) -> None:
+        """A batch was acknowledged. After the first one the modules of the SDK are loaded, and later collections need
+        not look at them."""
+        self._channel.progress("batch")
+        if not self._frozen:
+            self._frozen = True
+            gc.collect()
+            gc.freeze()
 
     def publish(self) -> None:
         """Tell the watchdog how the lanes are."""
@@ -79,18 +91,13 @@ class Uploader:
         for thread in self._threads:
             thread.start()
         self._channel.progress("idle")
-        frozen = False
+        self._channel.await_calls()
         while not self._channel.stopping and self._store.in_place():
-            if not frozen and any(lane.progressed for lane in self.lanes):
-                frozen = True  # the modules of the SDK are loaded: later collections need not look at them
-                gc.collect()
-                gc.freeze()
             if self._expiry.look():
                 self.publish()
             if self._channel.wait(time.monotonic() + IDLE_S):
                 for lane in self.lanes:
                     lane.wake.set()
-                continue
             if not self._channel.stopping and self._alive():
                 self._channel.progress("idle")
         for lane in self.lanes:
@@ -118,7 +125,7 @@ def main(clock: Callable[[], float] = time.time) -> int:
     if isinstance(begun, int):
         return begun
     where, plan, channel = begun
-    channel.send("hello", deadline=max(plan.options.hang_s, 3 * IDLE_S))
+    channel.send("hello", deadline=max(plan.options.hang_s, HANG_S))
     try:
         uploader = Uploader(plan, UploaderStore(where.state_dir), channel, clock)
     except StoreError as error:

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 STOP_S = 8.0
 HOUSEKEEPING_S = 60.0
-LOOK_S = 20.0
-"""How often at least it is looked whether the extension's folder and our lock are still there."""
 FIRST_HEALTH_S = 1.0
 STATUS_SETTLE_S = 0.5
 CONFIG_ERROR = 53
@@ -86,6 +84,8 @@ class Watchdog:
         self._publish_at = now + FIRST_HEALTH_S
         while not self._stopping:
             now = time.monotonic()
+            for component in self.components:
+                self._wires.feel(component)
             self._start_due(now)
             self._end_hung(now)
             if now - self._kept_house >= HOUSEKEEPING_S:
@@ -97,6 +97,7 @@ class Watchdog:
             if self._publish_at and now >= self._publish_at:
                 self._publish()
             self._wait(self._next_deadline(now) - now)
+            # The collector looks for both at each sample and ends without them, which wakes this process.
             if not os.path.isdir(self.where.home):
                 self._stopping, self._why = True, f"the extension's folder {self.where.home} is gone"
             elif not locks.is_there(self._lock, self.where.lock_file):
@@ -105,7 +106,7 @@ class Watchdog:
         self.stop()
 
     def _next_deadline(self, now: float) -> float:
-        moments = [self._kept_house + HOUSEKEEPING_S, now + LOOK_S]
+        moments = [self._kept_house + HOUSEKEEPING_S]
         if self._publish_at:
             moments.append(self._publish_at)
         for component in self.components:
@@ -164,8 +165,6 @@ class Watchdog:
             if changed:
                 self._change(component)
                 self._accept(component)
-            if event.get("wake"):
-                self._wires.tell("uploader", b"w")
         elif kind == "ready":
             if component in self.components:
                 self._handover.ready(component.name, now)
@@ -175,8 +174,6 @@ class Watchdog:
         elif kind == "log":
             write = {"error": self.log.error, "warning": self.log.warning}.get(str(event["level"]), self.log.info)
             write(f"{component.name}: {event['message']}")
-        elif kind == "wake":
-            self._wires.tell("uploader", b"w")
         elif kind == "hello":
             component.deadline = float(str(event["deadline"]))
 

@@ -1,4 +1,4 @@
-"""The pipes between the watchdog and its components: JSON lines come up, single words go down (extension.channel)."""
+"""The pipes between the watchdog and its components (:mod:`extension.channel`), and their pulses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import select
 
-from extension import proc
+from extension import beats, proc
 from extension.channel import MAX_LINE
 
 TYPE_CHECKING = False
@@ -32,23 +32,34 @@ class Wires:
         self._poll, self._take, self._odd = poll, take, odd
         self._up: dict[int, tuple[Component, bytearray]] = {}
         self._down: dict[Component, int] = {}
+        self._pulses: dict[Component, beats.Pulse] = {}
+        self._call = beats.counter()
 
     def spawn(self, component: Component, argv: Sequence[str], stderr: int) -> int:
         """Start a component's process with its pipes as standard input and output; its pid. Raises OSError."""
         down_read, down_write = os.pipe()
         up_read, up_write = os.pipe()
+        pulse = beats.Pulse()
+        handed = (pulse.fd, self._call)
         try:
-            pid = proc.spawn(argv, down_read, up_write, stderr)
+            for fd in handed:
+                os.set_inheritable(fd, True)
+            env = {**os.environ, beats.VARIABLE: ",".join(map(str, handed))}
+            pid = proc.spawn(argv, down_read, up_write, stderr, env)
         except OSError:
             os.close(down_write)
             os.close(up_read)
+            pulse.close()
             raise
         finally:
             os.close(down_read)
             os.close(up_write)
+            os.set_inheritable(self._call, False)
+        os.set_inheritable(pulse.fd, False)
         for fd in (down_write, up_read):
             os.set_blocking(fd, False)
         self._down[component] = down_write
+        self._pulses[component] = pulse
         self._up[up_read] = (component, bytearray())
         self._poll.register(up_read, select.POLLIN)
         return pid
@@ -72,14 +83,13 @@ class Wires:
             except (ValueError, KeyError, TypeError) as error:
                 self._odd(component, str(error))
 
-    def tell(self, name: str, word: bytes) -> None:
-        """Say a word to the components of that name."""
-        for component, fd in self._down.items():
-            if component.name == name:
-                try:
-                    os.write(fd, word)
-                except OSError:
-                    continue  # full: it has been told already; broken: its end is about to be noticed
+    def feel(self, component: Component) -> None:
+        """Take a running component's signs of life; before its first message there are none."""
+        pulse = self._pulses.get(component)
+        felt = pulse.feel() if pulse is not None and component.state == "running" else None
+        if felt is not None:
+            at, achieved = felt
+            component.progressed("sample" if achieved else "idle", max(at, component.last_progress))
 
     def ended(self, component: Component) -> None:
         """A component's process is gone: hear its last words and close its pipes."""
@@ -87,6 +97,8 @@ class Wires:
             self.hear(fd)
             if fd in self._up:
                 self._forget(fd)
+        self.feel(component)
+        self._pulses.pop(component).close()
         os.close(self._down.pop(component))
 
     def _forget(self, fd: int) -> None:

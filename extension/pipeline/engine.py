@@ -5,11 +5,13 @@ The engine decides nothing about time or files: it is told the times and answers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from extension.pipeline import metrics, places, records, sizes
 from extension.pipeline.batches import BATCH_ROWS, Batch, batches, measured
+from extension.pipeline.metric_rows import metric_rows
+from extension.pipeline.named import Named, Namer
 from extension.pipeline.outputs import Dated, Output
 from extension.pipeline.records import Record
 from extension.pipeline.texts import Texts
@@ -41,6 +43,7 @@ class Engine:
         self._index = keys.first_row_index(int(now))
         self._schemas: dict[tuple[object, ...], None] = {}
         self._layouts: dict[schemas.Signature, schemas.Signature] = {}
+        self._namers: dict[str, Namer] = {}
         self._tables = places.Tables.of(plan)
         self._texts = Texts(plan, self._tables)
 
@@ -62,12 +65,15 @@ class Engine:
     def on_instances(
         self,
         query: Query,
-        instances: Iterable[Mapping[str, object]],
+        instances: Sequence[Mapping[str, object]],
         types: Mapping[str, str],
         at_us: int,
         now: float,
     ) -> Output:
         """One query run. ``at_us``: Unix microseconds just before the query was sent; ``now``: Unix seconds."""
+        named = self._named(query, instances, types, at_us)
+        if named is not None:
+            return Output(local=named)
         found: list[Dated] = []
         skipped: dict[str, int] = {}
         for instance in instances:
@@ -88,6 +94,17 @@ class Engine:
             return Output(local=found, skipped=skipped)
         base = ticks.floor_to(at_us, query.rate)
         return self._out(found, query.target, base, now, skipped, pipeline=query.text)
+
+    def _named(
+        self, query: Query, instances: Sequence[Mapping[str, object]], types: Mapping[str, str], at_us: int
+    ) -> Named | None:
+        """The short way of a query whose instances become names and values in the in-memory table, and nothing else."""
+        if query.unpivot is None or query.target.store != "local":
+            return None
+        namer = self._namers.get(query.target.event)
+        if namer is None or namer.spec is not query.unpivot or namer.types is not types:
+            namer = self._namers[query.target.event] = Namer(query.unpivot, types)
+        return namer.named(instances, at_us)
 
     def on_window(
         self, event: Derived, source: Iterable[Dated], start: int, now: float, *, route: bool = False
@@ -120,8 +137,14 @@ class Engine:
         """As :meth:`on_window` for an event with a LADQuery, given nothing but names and values of its records."""
         at_us = min((start + event.duration) * ticks.SECOND_US, int(now * ticks.SECOND_US))
         result = metrics.aggregate(source)
-        made = [(at_us, r) for r in metrics.metric_records(result.counters, lad, start)]
         skipped = {f"{event.source}: {reason}": n for reason, n in result.skipped.items()}
+        if event.target.store == "table":
+            stamp = ("DateTime", ticks.iso(start * ticks.SECOND_US))
+            rows = metric_rows(result.counters, lad, start, self._identity_columns, stamp)
+            if rows is not None:
+                table = self._tables.name(event.target, now)
+                return Output(batches(event.target.moniker, table, rows), skipped=skipped)
+        made = [(at_us, r) for r in metrics.metric_records(result.counters, lad, start)]
         if event.target.store == "local":
             return Output(local=made, skipped=skipped)  # both of the mirrored pair: second stages copy both
         return self._out(made, event.target, start, now, skipped)

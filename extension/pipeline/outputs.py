@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from extension.pipeline.batches import Batch
+from extension.pipeline.named import Named
 from extension.pipeline.records import Record
 
 Dated = tuple[int, Record]
@@ -17,6 +18,6 @@ class Output:
     never became a row; ``dropped``: rows that no sink would take, by (name in the ledger, reason)."""
 
     batches: list[Batch] = field(default_factory=list)
-    local: list[Dated] = field(default_factory=list)
+    local: list[Dated] | Named = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
     dropped: dict[tuple[str, str], int] = field(default_factory=dict)

@@ -29,7 +29,7 @@ class Record:
 def from_instance(instance: Mapping[str, object], types: Mapping[str, str]) -> dict[str, EdmValue]:
     """EDM columns of a CIM instance, in its order, with text as UTF-8 can carry it; ``types``: property -> CIM type."""
     found = ((name, from_cim(types.get(name, "string"), value)) for name, value in instance.items())
-    return {_text(name): (kind, _text(value) if kind == "String" else value) for name, (kind, value) in found}
+    return {clean(name): (kind, clean(value) if kind == "String" else value) for name, (kind, value) in found}
 
 
 def keyed(columns: dict[str, EdmValue]) -> Record:
@@ -42,17 +42,18 @@ def keyed(columns: dict[str, EdmValue]) -> Record:
 def from_event(columns: Mapping[str, EdmValue]) -> dict[str, EdmValue]:
     """The columns of an event that a client sent: text as UTF-8 can carry it (JSON allows lone surrogates), times
     without trailing zeros."""
-    return {_text(name): _event_value(value) for name, value in columns.items()}
+    return {clean(name): _event_value(value) for name, value in columns.items()}
 
 
 def _event_value(value: EdmValue) -> EdmValue:
     kind, given = value
     if not isinstance(given, str):
         return value
-    return (kind, ticks.trimmed(given) if kind == "DateTime" else _text(given))
+    return (kind, ticks.trimmed(given) if kind == "DateTime" else clean(given))
 
 
-def _text(text: str) -> str:
+def clean(text: str) -> str:
+    """Text as UTF-8 can carry it."""
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

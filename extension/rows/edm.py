@@ -63,6 +63,16 @@ def from_cim(cim_type: str, value: object) -> EdmValue:
     return ("String", str(value))
 
 
+def plain_kind(cim_type: str) -> str:
+    """The EDM type of values that :func:`from_cim` leaves as they are: of ints from 0 to 2**63 - 1 (``Int32``,
+    ``Int64``) or of floats (``Double``); "" for all other CIM types."""
+    if cim_type in _INT32:
+        return "Int32"
+    if cim_type in _INT64:
+        return "Int64"
+    return "Double" if cim_type == "real64" else ""
+
+
 def _text(scalar: str, value: object) -> str:
     """One item of an array: reals with six significant digits."""
     if isinstance(value, bool):

@@ -13,14 +13,17 @@ from itertools import repeat
 from typing import Any
 
 from extension.pipeline.metrics import Pair, pairs_of
+from extension.pipeline.named import Named
 from extension.pipeline.records import Record
 
 to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 """Made once: dumps() with options makes an encoder per call."""
 
 
-def encode(found: Sequence[Record]) -> str:
+def encode(found: Sequence[Record] | Named) -> str:
     """The text for some records of one time."""
+    if isinstance(found, Named):
+        return to_json(found.packed())
     names = tuple(found[0].columns) if found else ()
     for record in found:
         if record.partition_key or record.row_key or record.twin or tuple(record.columns) != names:

@@ -10,7 +10,6 @@ import json
 import os
 import sqlite3
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import partial
@@ -20,6 +19,7 @@ from typing import Any
 
 from extension.pipeline.batches import Batch
 from extension.pipeline.metrics import Pair
+from extension.pipeline.named import Named
 from extension.pipeline.records import Record
 from extension.rows.packed import pack
 from extension.rows.ticks import SECOND_US
@@ -37,6 +37,7 @@ from extension.store.database import (
     set_aside,
     transaction,
 )
+from extension.store.deflate import compressed
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -211,13 +212,14 @@ class CollectorStore:
         """Delete the raw counters of queries; inside a transaction."""
         self.db.executemany("DELETE FROM raw WHERE query=?", [(query,) for query in queries])
 
-    def put_raw(self, query: str, state: Any) -> None:
-        """Keep a query's raw counters for the first sample after a restart."""
-        self.db.execute("INSERT OR REPLACE INTO raw VALUES(?,?)", (query, bodies.to_json(state)))
+    def put_raw(self, states: Iterable[tuple[str, Any]]) -> None:
+        """Keep the raw counters of queries for their first sample after a restart."""
+        rows = [(query, bodies.to_json(state)) for query, state in states]
+        self.db.executemany("INSERT OR REPLACE INTO raw VALUES(?,?)", rows)
 
     # -- samples and windows
 
-    def add_sample(self, source: str, at_us: int, found: Sequence[Record]) -> None:
+    def add_sample(self, source: str, at_us: int, found: Sequence[Record] | Named) -> None:
         """Append the records that one run put into the local table ``source``."""
         self.db.execute("INSERT INTO samples VALUES(?,?,?)", (source, at_us, bodies.encode(found)))
 
@@ -281,7 +283,7 @@ class CollectorStore:
             n = len(batch.rows)
             self.db.execute(
                 "INSERT INTO outbox(t, moniker, tbl, n, body) VALUES(?,?,?,?,?)",
-                (now, batch.moniker, batch.table, n, zlib.compress(text.encode("utf-8", "surrogatepass"), 1)),
+                (now, batch.moniker, batch.table, n, compressed(text.encode("utf-8", "surrogatepass"))),
             )
             self._count_produced(batch.table, n)
             total += n

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 NAME = "procfs"
 _STATE_VERSION = 1
+_MAX_WANTED = 512
+"""Instances of a class whose part in a query is remembered: it depends on nothing but their names."""
 
 
 def boottime_now() -> float:
@@ -106,6 +109,13 @@ class _Part:
     def __init__(self, selection: Selection, family: Family) -> None:
         self.selection = selection
         self.family = family
+        self.wants: Wants = everything
+        self.where: Where | None = None
+        if selection.matches is not None and selection.by_key:
+            self.wants = functools.lru_cache(maxsize=_MAX_WANTED)(selection.wants)
+        elif selection.matches is not None:
+            self.where = Where(selection.looks_at, selection.matches)
+        self.exact = bool(getattr(family, "exact", False))
         self.earlier: Counters | None = None
         self.latest: Counters | None = None
 
@@ -116,18 +126,11 @@ class _Part:
         """The answer at ``tick``; ``again`` if that tick was asked before, so that rates have the same beginning."""
         old = self.earlier if again else self.latest
         selection = self.selection
-        wants: Wants = everything
-        where: Where | None = None
-        if selection.matches is not None:
-            if selection.by_key:
-                wants = selection.wants
-            else:
-                where = Where(selection.looks_at, selection.matches)
-        ask = Ask(tick, old, selection.needs, wants, skip, where)
+        ask = Ask(tick, old, selection.needs, self.wants, skip, self.where)
         latest, found = self.family.sample(ask)
         # a file that could not be read is no reason to forget where the next rates begin
         self.earlier, self.latest = old, latest if latest.raw or old is None else old
-        return selection.apply(found, bool(getattr(self.family, "exact", False)))
+        return selection.apply(found, self.exact)
 
     def saved(self) -> dict[str, Any] | None:
         if isinstance(self.family, Sampled):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from extension.lanes import lanes
+from extension.lanes import ASK_S, HANDOVER_S, lanes
 from extension.pipeline.batches import Batch
 from extension.plan import Account, Plan
 from extension.rows.edm import Row
@@ -100,3 +100,31 @@ def test_rows_that_have_nowhere_to_go_are_named_and_kept(tmp_path: Path, name: s
         lane._attempt("T", [])
     assert error.value.reaction == "retry"  # a warning, and the rows stay
     assert str(error.value) == f"rows wait for {what}, which the configuration has no more; put it back to send them"
+
+
+def test_after_the_handover_it_is_looked_for_such_rows_now_and_then(tmp_path: Path) -> None:
+    queue(tmp_path, "now")
+    clock = [1000.0]
+    plan = Plan(accounts=(account(tmp_path, "now", True),))
+    (lane,) = lanes(
+        plan,
+        UploaderStore(str(tmp_path)),
+        spread_s=0.0,
+        publish=lambda: None,
+        progress=lambda: None,
+        log=lambda *_: None,
+        monotonic=lambda: clock[0],
+    )
+    lane.drain()
+    clock[0] += HANDOVER_S - 1
+    queue(tmp_path, "old")
+    lane.drain()
+    assert keys(tmp_path / "now.db") == {"r of now", "r of old"}
+    clock[0] += 2
+    lane.drain()
+    queue(tmp_path, "older", "oldest")
+    lane.drain()
+    assert keys(tmp_path / "now.db") == {"r of now", "r of old"}
+    clock[0] += ASK_S
+    lane.drain()
+    assert keys(tmp_path / "now.db") == {"r of now", "r of old", "r of older", "r of oldest"}

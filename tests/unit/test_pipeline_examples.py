@@ -115,7 +115,7 @@ def _samples(
     engine: Engine, query: Query, instances: list[dict[str, object]], times: list[float]
 ) -> list[tuple[int, Record]]:
     types = {"AvailableMemory": "uint64", "PagesPerSec": "uint64", "BytesTransmitted": "uint64", "V": "uint8"}
-    out = []
+    out: list[tuple[int, Record]] = []
     for t in times:
         made = engine.on_instances(query, instances, types, int(t * 10**6), t)
         assert made.batches == []
