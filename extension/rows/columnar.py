@@ -49,6 +49,9 @@ class Columnar(Sequence[Row]):
     def __len__(self) -> int:
         return len(self.row_keys)
 
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and self._rows == list(other)
 
