@@ -209,9 +209,8 @@ class Collector:
                 self._pipelines.forget_ahead(min(int(now) // a.query.rate * a.query.rate for a, _ in outputs))
             for asked, output in outputs:
                 self._pipelines.keep(asked.query.target.event, output, now, tally)
-                state = asked.stream.state()
-                if state is not None:
-                    self.store.put_raw(_query_id(asked.query), {"t": now, "state": state})
+            states = ((_query_id(asked.query), asked.stream.state()) for asked, _ in outputs)
+            self.store.put_raw({key: {"t": now, "state": state} for key, state in states if state is not None})
             self._pipelines.close(now, tally)
             self._gaps.write()
             self.store.put("last_sample", repr(now))

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from itertools import groupby
@@ -212,9 +212,10 @@ class CollectorStore:
         """Delete the raw counters of queries; inside a transaction."""
         self.db.executemany("DELETE FROM raw WHERE query=?", [(query,) for query in queries])
 
-    def put_raw(self, query: str, state: Any) -> None:
-        """Keep a query's raw counters for the first sample after a restart."""
-        self.db.execute("INSERT OR REPLACE INTO raw VALUES(?,?)", (query, bodies.to_json(state)))
+    def put_raw(self, states: Mapping[str, Any]) -> None:
+        """Keep the raw counters of queries for the first sample after a restart."""
+        rows = [(query, bodies.to_json(state)) for query, state in states.items()]
+        self.db.executemany("INSERT OR REPLACE INTO raw VALUES(?,?)", rows)
 
     # -- samples and windows
 
