@@ -36,6 +36,7 @@ class Tally:
     queued: int = 0
     closed: dict[str, int] = field(default_factory=dict)
     written: dict[str, int] = field(default_factory=dict)
+    trimmed: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     said: list[tuple[str, str]] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
@@ -51,7 +52,7 @@ class Tally:
         self.queued = 0
         self.said.clear()
         self.joiner.rest()
-        for counts in (self.closed, self.written, self.skipped, self.dropped, self.late):
+        for counts in (self.closed, self.written, self.trimmed, self.skipped, self.dropped, self.late):
             counts.clear()
 
 
@@ -64,6 +65,7 @@ class Pipelines:
         self._engine = engine
         self._store = store
         self._written: dict[str, int] = {}
+        self._trimmed: dict[str, int] = {}
         self._readers: dict[str, list[Consumer]] = {}
         for consumer in self.consumers:
             self._readers.setdefault(consumer.event.source, []).append(consumer)
@@ -208,7 +210,9 @@ class Pipelines:
                 touched.add(consumer.event.source)
         for source in touched:
             oldest = min(closed[c.id] for c in self._readers[source])
-            self._store.trim_samples(source, oldest * ticks.SECOND_US)
+            if oldest != self._trimmed.get(source):  # an hour's window holds its samples back for an hour
+                self._store.trim_samples(source, oldest * ticks.SECOND_US)
+                tally.trimmed[source] = oldest
         tally.closed = closed
 
     def _write(self, consumer: Consumer, end: int, tally: Tally) -> None:
@@ -254,6 +258,7 @@ class Pipelines:
         self._due = None
         self.closed.update(tally.closed)
         self._written.update(tally.written)
+        self._trimmed.update(tally.trimmed)
 
     def comes_late(self, source: str, at_us: int, now: float) -> bool:
         """Whether a sample of ``source`` misses a window that was written before the clock was set back a little."""

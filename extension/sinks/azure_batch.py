@@ -10,11 +10,14 @@ from __future__ import annotations
 import functools
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, repeat
 from json.encoder import encode_basestring_ascii as _quoted
+from math import isfinite
 from typing import Any
 from urllib.parse import quote
 
+from extension.rows.columnar import Column, Columnar, columnar
 from extension.rows.edm import EdmValue, Row
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~:-]*", re.ASCII)
@@ -24,30 +27,33 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def encode(address: str, table: str, rows: Sequence[Row]) -> tuple[bytes, str]:
     """(body, Content-Type) of a transaction that upsert-replaces ``rows`` in ``table``.
 
-    ``address`` is the account's endpoint without a trailing slash, without a SAS. The rows must have passed
-    :func:`extension.sinks.limits.check_batch`. NULL columns are left out: the service stores none.
+    ``address`` is the account's endpoint without a trailing slash, without a SAS. There must be rows, and they must
+    have passed :func:`extension.sinks.limits.check_batch`. NULL columns are left out: the service stores none.
     """
     mark = uuid.uuid4().hex
     batch, changes = f"batch_{mark}", f"changeset_{mark}"
-    between = f"\r\n--{changes}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\nContent-ID: "
-    pieces = [f"--{batch}\r\nContent-Type: multipart/mixed; boundary={changes}\r\n"]
-    start, partition = "", None
-    columns, members = None, ""
-    made = _all_members(rows)
-    for index, row in enumerate(rows):
-        if row.partition_key != partition:
-            partition = row.partition_key
-            start = f"\r\n\r\nPUT {address}/{table}(PartitionKey='{key_in_url(partition)}',RowKey='"
-        if row.columns is not columns:  # the two rows of a metric share theirs
-            columns = row.columns
-            members = next(made)
-        entity = f'{{"PartitionKey":{_text(partition)},"RowKey":{_text(row.row_key)}{members}}}'
-        pieces.append(
-            f"{between}{index}{start}{key_in_url(row.row_key)}') HTTP/1.1\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(entity)}\r\nDataServiceVersion: 3.0\r\nAccept: application/json\r\n\r\n{entity}"
-        )
-    pieces.append(f"\r\n--{changes}--\r\n\r\n--{batch}--\r\n")
-    return "".join(pieces).encode("ascii"), f"multipart/mixed; boundary={batch}"
+    alike = columnar(rows)
+    partition = (alike or rows[0]).partition_key
+    if alike is None:
+        row_keys: Sequence[str] = [row.row_key for row in rows]
+        members = [_members(row.columns) for row in rows]
+    else:
+        row_keys, members = alike.row_keys, _alike_members(alike)
+    start = f"\r\n--{changes}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\nContent-ID: "
+    put = f"\r\n\r\nPUT {address}/{table}(PartitionKey='{key_in_url(partition)}',RowKey='"
+    head = "') HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: "
+    entity = f'{{"PartitionKey":{_text(partition)},"RowKey":'
+    more = f"\r\nDataServiceVersion: 3.0\r\nAccept: application/json\r\n\r\n{entity}"
+    fixed = len(entity) + 1
+    parts = [
+        f"{start}{number}{put}{in_url}{head}{fixed + len(key) + len(others)}{more}{key}{others}}}"
+        for number, (in_url, key, others) in enumerate(zip(*_keys(row_keys), members, strict=True))
+    ]
+    body = (
+        f"--{batch}\r\nContent-Type: multipart/mixed; boundary={changes}\r\n"
+        f"{''.join(parts)}\r\n--{changes}--\r\n\r\n--{batch}--\r\n"
+    )
+    return body.encode("ascii"), f"multipart/mixed; boundary={batch}"
 
 
 def encode_entity(row: Row) -> str:
@@ -55,39 +61,40 @@ def encode_entity(row: Row) -> str:
     return f'{{"PartitionKey":{_text(row.partition_key)},"RowKey":{_text(row.row_key)}{_members(row.columns)}}}'
 
 
-def _all_members(rows: Sequence[Row]) -> Iterator[str]:
-    """:func:`_members` of each set of columns in turn; by column where all have the same names, which is cheaper."""
-    distinct = [row.columns for row, before in zip(rows, (None, *rows), strict=False) if _other(row, before)]
-    names = tuple(distinct[0]) if distinct else ()
-    if not names or any(tuple(columns) != names for columns in distinct):
-        return map(_members, distinct)
-    found = [_column(name, [columns[name] for columns in distinct]) for name in names]
-    return map("".join, zip(*found, strict=True))
+def _keys(keys: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Keys as they stand in addresses, and as they stand in JSON."""
+    if _PLAIN_KEY.fullmatch("".join(keys)):
+        return "\n".join(keys).replace(":", "%3A").split("\n"), [f'"{key}"' for key in keys]
+    return list(map(key_in_url, keys)), list(map(_text, keys))
 
 
-def _other(row: Row, before: Row | None) -> bool:
-    return before is None or row.columns is not before.columns
+def _alike_members(rows: Columnar) -> list[str]:
+    """:func:`_members` of each row. All that is the same in all of them is made once."""
+    pieces: list[Iterable[str]] = []
+    for column in rows.columns:
+        pieces += _column(column, len(rows.counts))
+    members = map("".join, zip(*pieces, strict=False))
+    return [text for text, count in zip(members, rows.counts, strict=False) for _ in range(count)]
 
 
-def _column(name: str, values: list[EdmValue]) -> list[str]:
-    """One column of all rows as members, each after a comma; NULLs are empty."""
-    first = values[0]
-    if isinstance(first[1], str) and values.count(first) == len(values):
-        return [_members({name: first})] * len(values)
-    if all(kind == "Double" and type(value) is float for kind, value in values):
-        head = "," + _name("Double", name)
-        return [head + _double(value) for _, value in values]
-    return [_members({name: value}) for value in values]
+def _column(column: Column, rows: int) -> Iterator[Iterable[str]]:
+    """One column as members, each after a comma: pieces of so many rows, or of any number of them."""
+    name, kind, values = column
+    if isinstance(kind, str) and isinstance(values, str):
+        yield repeat(_members({name: (kind, values)}))
+    elif not isinstance(kind, str) or None in values:
+        yield [_members({name: typed}) for typed in islice(column.pairs(), rows)]
+    else:
+        yield repeat("," + _name(kind, name))
+        plain = kind == "Double" and set(map(type, values)) == {float} and all(map(isfinite, values))
+        yield map(repr if plain else _VALUES[kind], values)
 
 
 def _members(columns: Mapping[str, EdmValue]) -> str:
     """The columns as members of an object, each after a comma."""
-    # The list is joined once: a dict for json.dumps would double the cost of a row.
     members = [""]
     for name, (kind, value) in columns.items():
-        if kind == "String" and value is not None and value.isascii():
-            members.append(_name(kind, name) + _quoted(value))
-        elif value is not None:
+        if value is not None:
             members.append(_name(kind, name) + _VALUES[kind](value))
     return ",".join(members)
 

@@ -15,6 +15,10 @@ from html import unescape
 from extension.sinks.rules import Outcome
 
 _BOUNDARY = re.compile(rb'boundary="?([^\s";,]{1,200})', re.IGNORECASE)
+_CHANGE_SET = re.compile(
+    rb'--([^\s";,]{1,200})\r\nContent-Type: multipart/mixed; boundary=([^\s";,]{1,200})\r\n(?=\r\n--)'
+)
+_TAKEN = b"\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\nHTTP/1.1 204 "
 _STATUS = re.compile(rb"HTTP/\d\.\d (\d{3})(?=[ \r\n]|$)")
 _HEADER = re.compile(r"^([A-Za-z0-9-]+):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _XML_CODE = re.compile(r"<(?:\w+:)?code\b[^<>]*>\s*([A-Za-z0-9]{1,64})\s*</", re.IGNORECASE)
@@ -25,7 +29,7 @@ _MAX_PARTS = 1000
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. ``headers``: their names in lower case; ``body`` is whole and decompressed."""
+    """What came back. ``headers`` are asked for in lower case; ``body`` is whole and decompressed."""
 
     status: int
     headers: Mapping[str, str]
@@ -39,9 +43,12 @@ def judge(answer: Answer, rows: int) -> Outcome | None:
     kind = answer.headers.get("content-type", "")
     if not kind.lower().startswith("multipart/mixed"):
         return Outcome(kind="bad-answer", detail=f"{kind[:40] or 'no content type'}, not multipart/mixed", rows=rows)
+    kind_bytes = kind.encode("latin-1", "replace")
+    if _all_alike(answer.body, kind_bytes, rows):
+        return None
     body = answer.body if b"\r\n" in answer.body else answer.body.replace(b"\n", b"\r\n")
     taken = 0
-    for part, whole in _parts(body, kind.encode("latin-1", "replace")):
+    for part, whole in _parts(body, kind_bytes):
         found = _STATUS.match(part)
         if found is None and whole:
             return Outcome(kind="bad-answer", detail="a part of the answer has no status line", rows=rows)
@@ -55,6 +62,21 @@ def judge(answer: Answer, rows: int) -> Outcome | None:
     if taken != rows:
         return Outcome(kind="truncated", detail=f"{taken} of {rows} rows were answered", rows=rows)
     return None
+
+
+def _all_alike(body: bytes, content_type: bytes, rows: int) -> bool:
+    """Whether the answer is what a service gives to a success: one closed change set of nothing but 204s, all with the
+    same head. False if only a look at each part can tell."""
+    outer, found = _BOUNDARY.search(content_type), _CHANGE_SET.match(body)
+    if outer is None or found is None or found.group(1) != outer.group(1):
+        return False
+    end, between = b"\r\n--" + found.group(1), b"\r\n--" + found.group(2)
+    return (
+        body.endswith(between + b"--" + end + b"--\r\n")
+        and body.count(end) == 1
+        and body.count(between) == rows + 1
+        and body.count(between + _TAKEN) == rows
+    )
 
 
 def _parts(body: bytes, content_type: bytes) -> Iterator[tuple[bytes, bool]]:

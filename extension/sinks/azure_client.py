@@ -21,6 +21,9 @@ from extension.sinks.endpoints import Endpoint
 from extension.sinks.proxies import chosen
 from extension.sinks.refusals import Credential
 
+BLOCK_SIZE = 1 << 14
+"""Bytes of an answer that are read at a time: a hundred rows are answered with some 30 kB."""
+
 
 def silence_sdk_logging() -> None:
     """Keep signatures out of logs whatever the root logger's level: urllib3 prints whole URLs, SAS included."""
@@ -124,6 +127,7 @@ def _transport(endpoint: Endpoint, connect_timeout: float, read_timeout: float) 
         read_timeout=read_timeout,
         connection_verify=authorities(),
         use_env_settings=not endpoint.loopback,
+        connection_data_block_size=BLOCK_SIZE,
     )
     transport.open()
     if transport.session is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from azure.data.tables import EdmType, EntityProperty
 
 from extension.plan import Account
+from extension.rows.columnar import columnar
 from extension.rows.edm import EdmValue, Row
 from extension.sinks import limits
 from extension.sinks.azure_client import connect, describe, proxy_secrets, secrets_of
@@ -55,6 +56,7 @@ class AzureTablesSink:
 
     def send(self, table: str, rows: Sequence[Row]) -> None:
         """Upsert-replace ``rows``; a missing table is created once and the rows are sent again at once."""
+        rows = columnar(rows) or rows
         refusal = limits.check_batch(table, rows, max_rows=MAX_ROWS)
         if refusal is not None:
             raise SinkError(refusal.reaction, refusal.code, refusal.message, row=refusal.row)
@@ -79,7 +81,8 @@ class AzureTablesSink:
         """
         left = list(range(len(rows)))
         while left:
-            outcome = self._connection.batches.upsert(table, [rows[i] for i in left])
+            now = rows if len(left) == len(rows) else [rows[i] for i in left]
+            outcome = self._connection.batches.upsert(table, now)
             if outcome is None:
                 return None
             blamed = 0 if len(left) == 1 else outcome.row

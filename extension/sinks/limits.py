@@ -10,8 +10,10 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
+from extension.rows.columnar import Column, Columnar, columnar
 from extension.rows.edm import EdmValue, Row
 
 MAX_KEY = 512
@@ -22,12 +24,13 @@ MAX_ENTITY = 1 << 20
 MAX_BATCH = 4 << 20
 
 _TABLE = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}", re.ASCII)
-_GOOD_KEY = re.compile(r"[ !\"$-.0->@-\[\]-~]{0,512}", re.ASCII)
-"""The usual keys: ASCII, short enough and nothing of :data:`_BAD_KEY`."""
+_GOOD_KEY_BYTES = bytes(byte for byte in range(0x20, 0x7F) if byte not in b"/\\#?")
+"""What the usual keys are made of: ASCII and nothing of :data:`_BAD_KEY`."""
 _BAD_KEY = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{1,7})?Z", re.ASCII)
 _MAX_TIME = len("2026-11-21T09:17:55.6389981Z")
 _FIXED_SIZE = {"Int32": 4, "Int64": 8, "Double": 8, "DateTime": 8, "Boolean": 1}
+_INTEGERS = {"Int32": 1 << 31, "Int64": 1 << 63}
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ def check_batch(table: str, rows: Sequence[Row], *, max_rows: int = 100) -> Refu
         return refusal
     if len(rows) > max_rows:
         return Refusal("InvalidInput", f"a batch has {len(rows)} rows and may have {max_rows}: split it", "split")
+    alike = columnar(rows)
+    if alike is not None and _nothing_wrong(alike):
+        return None
     seen: set[str] = set()
     total = 0
     before: dict[str, EdmValue] | None = None
@@ -101,30 +107,68 @@ def _examine(row: Row, columns: tuple[tuple[str, str] | None, int]) -> tuple[tup
 
 
 def _examine_columns(columns: dict[str, EdmValue]) -> tuple[tuple[str, str] | None, int]:
-    """What is wrong with the columns of a row, and their part of its size.
-
-    One pass: every row that is uploaded comes through here, so what is checked of an ordinary column is written out
-    and everything odd is left to the functions below.
-    """
+    """What is wrong with the columns of a row, and their part of its size."""
     if len(columns) > MAX_PROPERTIES:
         return ("TooManyProperties", f"{len(columns)} columns, at most {MAX_PROPERTIES} are allowed"), 0
     good = _good_names(tuple(columns))
     size = 0
     for name, typed in columns.items():
-        fault = None if good else _name_fault(name)
-        if fault is None:
-            kind, value = typed
-            if kind == "String" and type(value) is str and value.isascii() and len(value) <= MAX_STRING:
-                size += 12 + 2 * (len(name) + len(value))
-                continue
-            if kind == "Double" and type(value) is float:
-                size += 16 + 2 * len(name)
-                continue
-            fault = _check_value(name, typed)
+        fault = (None if good else _name_fault(name)) or _check_value(name, typed)
         if fault is not None:
             return fault, 0
         size += _column_size(name, typed)
     return None, size
+
+
+def _nothing_wrong(rows: Columnar) -> bool:
+    """Whether the rows break no rule, looked at column by column; False if only a look at each row can tell.
+
+    Every row that is uploaded comes through here, and hardly any has to be looked at again.
+    """
+    keys, names = rows.row_keys, tuple(column.name for column in rows.columns)
+    if len(names) > MAX_PROPERTIES or not _good_names(names):
+        return False
+    if not _good_keys([rows.partition_key, *keys]) or len(set(keys)) != len(keys):
+        return False
+    widths = [_good_width(column, len(rows.counts)) for column in rows.columns]
+    if None in widths:
+        return False
+    most = max(rows.counts) * sum(width or 0 for width in widths)
+    return most + 4 * len(keys) + 2 * (len(keys) * len(rows.partition_key) + sum(map(len, keys))) <= MAX_ENTITY
+
+
+def _good_keys(keys: Sequence[object]) -> bool:
+    """Whether all of them are of the usual kind."""
+    texts = [key for key in keys if isinstance(key, str)]
+    joined = "".join(texts)
+    if len(texts) < len(keys) or not joined.isascii() or max(map(len, texts)) > MAX_KEY:
+        return False
+    return not joined.encode().translate(None, _GOOD_KEY_BYTES)
+
+
+def _good_width(column: Column, rows: int) -> int | None:
+    """The bytes that a column adds to the size of so many rows; None if there is anything wrong with it."""
+    name, kind, values = column
+    fixed = rows * (8 + 2 * len(name))
+    if isinstance(kind, str) and isinstance(values, str):
+        return rows * _column_size(name, (kind, values)) if _check_value(name, (kind, values)) is None else None
+    if isinstance(kind, str) and not isinstance(values, str):
+        types = set(map(type, values))
+        if kind == "Double" and types == {float}:
+            return fixed + rows * 8
+        if kind == "String" and types == {str} and max(map(len, values)) <= MAX_STRING:
+            text = "".join(values)
+            if text.isascii():
+                return fixed + rows * 4 + 2 * len(text)
+        if kind in _INTEGERS and types == {int}:
+            low, high, limit = min(values), max(values), _INTEGERS[kind]
+            return fixed + rows * _FIXED_SIZE[kind] if -limit <= low and high < limit else None
+    size = 0
+    for typed in islice(column.pairs(), rows):
+        if _check_value(name, typed) is not None:
+            return None
+        size += _column_size(name, typed)
+    return size
 
 
 @functools.lru_cache(maxsize=256)
@@ -140,7 +184,7 @@ def _name_fault(name: str) -> tuple[str, str] | None:
 def _check_key(name: str, key: object) -> tuple[str, str] | None:
     if not isinstance(key, str):
         return "PropertiesNeedValue", f"{name} is not a string"
-    if _GOOD_KEY.fullmatch(key):
+    if _good_keys([key]):
         return None
     if utf16_units(key) > MAX_KEY:
         return "KeyValueTooLarge", f"{name} has {utf16_units(key)} characters, at most {MAX_KEY} are allowed"
@@ -177,10 +221,10 @@ def _check_value(name: str, typed: EdmValue) -> tuple[str, str] | None:
         if utf16_units(value) > MAX_STRING:
             return "PropertyValueTooLarge", f"column {name} has {utf16_units(value)} characters, at most {MAX_STRING}"
         return None
-    if kind in ("Int32", "Int64"):
+    if kind in _INTEGERS:
         if not isinstance(value, int) or isinstance(value, bool):
             return _mistyped(name, kind, value)
-        limit = 1 << (31 if kind == "Int32" else 63)
+        limit = _INTEGERS[kind]
         if not -limit <= value < limit:
             shown = value if value.bit_length() < 200 else f"an integer of {value.bit_length()} bits"
             return "OutOfRangeInput", f"column {name}: {shown} does not fit {kind}"

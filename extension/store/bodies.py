@@ -1,5 +1,5 @@
 """How the records of one query run stand in ``collector.db``: column by column where they are alike, which is short
-and quickly made, one by one otherwise. Pure.
+and quickly made, one by one otherwise.
 
 ``{"c": [[name, type or types, [values]], ...]}`` for records with the same columns and no keys of their own;
 ``[[partition key, row key, {column: [type, value]}, 1 for a twin], ...]`` for all others.
@@ -20,15 +20,44 @@ to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 """Made once: dumps() with options makes an encoder per call."""
 
 
+_KEPT, _KEPT_SIZE = 64, 4096
+
+
+class Bodies:
+    """Makes texts of records, and remembers of the newest that are not long what they say: the windows of a minute ask
+    for it soon."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def encode(self, found: Sequence[Record] | Named) -> str:
+        """As :func:`encode`."""
+        body = _body(found)
+        text = to_json(body)
+        if isinstance(body, dict) and len(text) <= _KEPT_SIZE:
+            self._made[text] = body
+            if len(self._made) > _KEPT:
+                del self._made[next(iter(self._made))]
+        return text
+
+    def pairs(self, text: str, by: str, of: str) -> Iterable[Pair]:
+        """As :func:`pairs`."""
+        return _pairs(self._made.get(text) or json.loads(text), by, of)
+
+
 def encode(found: Sequence[Record] | Named) -> str:
     """The text for some records of one time."""
+    return to_json(_body(found))
+
+
+def _body(found: Sequence[Record] | Named) -> Any:
     if isinstance(found, Named):
-        return to_json(found.packed())
+        return found.packed()
     names = tuple(found[0].columns) if found else ()
     for record in found:
         if record.partition_key or record.row_key or record.twin or tuple(record.columns) != names:
-            return to_json([[r.partition_key, r.row_key, r.columns, *([1] if r.twin else [])] for r in found])
-    return to_json({"c": [_column(name, [r.columns[name] for r in found]) for name in names]} if names else [])
+            return [[r.partition_key, r.row_key, r.columns, *([1] if r.twin else [])] for r in found]
+    return {"c": [_column(name, [r.columns[name] for r in found]) for name in names]} if names else []
 
 
 def _column(name: str, found: list[tuple[str, Any]]) -> list[Any]:
@@ -51,7 +80,10 @@ def decode(text: str) -> Iterator[Record]:
 
 def pairs(text: str, by: str, of: str) -> Iterable[Pair]:
     """What :func:`extension.pipeline.metrics.aggregate` needs of the records, without making them."""
-    body = json.loads(text)
+    return _pairs(json.loads(text), by, of)
+
+
+def _pairs(body: Any, by: str, of: str) -> Iterable[Pair]:
     if not isinstance(body, dict):
         return pairs_of((part[2] for part in body), by, of)
     columns = {name: (kind, given) for name, kind, given in body["c"]}

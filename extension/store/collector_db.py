@@ -86,6 +86,7 @@ class CollectorStore:
         self._clock = clock
         self._acks = Acknowledgements(self._uploads, report)
         self._reported = ""
+        self._bodies = bodies.Bodies()
         try:
             self.db = self._open()
             self.generation = self._generation()
@@ -198,7 +199,7 @@ class CollectorStore:
 
     def put_report(self, report: dict[str, object]) -> None:
         """Keep what status shows of the collector; written only when it changed."""
-        text = json.dumps(report, separators=(",", ":"), sort_keys=True)
+        text = carry.to_json(report)
         if text != self._reported:
             self._reported = text
             with suppress(sqlite3.OperationalError):  # a full disk must not end the collector for a report
@@ -221,7 +222,7 @@ class CollectorStore:
 
     def add_sample(self, source: str, at_us: int, found: Sequence[Record] | Named) -> None:
         """Append the records that one run put into the local table ``source``."""
-        self.db.execute("INSERT INTO samples VALUES(?,?,?)", (source, at_us, bodies.encode(found)))
+        self.db.execute("INSERT INTO samples VALUES(?,?,?)", (source, at_us, self._bodies.encode(found)))
 
     def add_samples(self, source: str, dated: Iterable[tuple[int, Record]]) -> None:
         """Append (time, record) pairs; neighbours of one time are kept together."""
@@ -230,16 +231,16 @@ class CollectorStore:
 
     def samples(self, source: str, begin_us: int, end_us: int) -> Iterator[tuple[int, Record]]:
         """(time, record) pairs of [begin, end) in time order, insertion order for equal times."""
-        for t, body in self._bodies(source, begin_us, end_us):
+        for t, body in self._found(source, begin_us, end_us):
             for record in bodies.decode(body):
                 yield t, record
 
     def pairs(self, source: str, begin_us: int, end_us: int, by: str, of: str) -> Iterator[Pair]:
         """The names in column ``by`` and the values in column ``of`` of :meth:`samples`, without making those."""
-        for _, body in self._bodies(source, begin_us, end_us):
-            yield from bodies.pairs(body, by, of)
+        for _, body in self._found(source, begin_us, end_us):
+            yield from self._bodies.pairs(body, by, of)
 
-    def _bodies(self, source: str, begin_us: int, end_us: int) -> sqlite3.Cursor:
+    def _found(self, source: str, begin_us: int, end_us: int) -> sqlite3.Cursor:
         return self.db.execute(
             "SELECT t, body FROM samples WHERE source=? AND t>=? AND t<? ORDER BY t, rowid", (source, begin_us, end_us)
         )

@@ -53,7 +53,7 @@ class Queued:
     body: bytes
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> Sequence[Row]:
         """The rows, unpacked anew at each call. ValueError if the body is damaged."""
         try:
             return unpack(json.loads(zlib.decompress(self.body)))

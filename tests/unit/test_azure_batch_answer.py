@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from extension.sinks.azure_batch_answer import Answer, judge
+from extension.sinks.azure_batch_answer import Answer, _all_alike, judge
 from extension.sinks.rules import Outcome
 
 DATE = "Sat, 21 Nov 2026 09:17:55 GMT"
@@ -153,3 +154,24 @@ def test_damage_never_turns_a_refusal_into_a_success(data: st.DataObject) -> Non
         if whole[at : at + 1] not in b"4200":  # a 400 made a 204 is another answer, not a damaged one
             whole[at] = data.draw(st.sampled_from(b"\r\n-: x"))
     assert judge(Answer(202, HEADERS, bytes(whole)), 3) is not None
+
+
+PART = (
+    b"--in\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+    b"HTTP/1.1 204 No Content\r\n\r\n\r\n"
+)
+WHOLE = b"--out\r\nContent-Type: multipart/mixed; boundary=in\r\n\r\n" + 3 * PART + b"--in--\r\n--out--\r\n"
+KIND = "multipart/mixed; boundary=out"
+
+
+@given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.sampled_from([b"", b"-", b"\r\n", b"4", b"--in", PART]))))
+@example([])
+def test_a_success_at_a_glance_is_one_at_a_closer_look(damage: list[tuple[int, bytes]]) -> None:
+    body = WHOLE
+    for at, new in damage:
+        body = body[:at] + new + body[at + 1 :]
+    for rows in (2, 3, 4):
+        if _all_alike(body, KIND.encode(), rows):
+            with mock.patch("extension.sinks.azure_batch_answer._all_alike", return_value=False):
+                assert judge(Answer(202, {"content-type": KIND}, body), rows) is None
+    assert damage or _all_alike(body, KIND.encode(), 3)

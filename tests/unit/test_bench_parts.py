@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import peers, processes
-from bench.upload import SECRET, draining_sink, make_rows
+from bench.upload import BARE, OURS, SDK, SECRET, _judge, draining_sink, make_rows
 from extension.plan import Account
 from extension.sinks import open_sink
 
@@ -63,3 +63,17 @@ def test_collectds_configuration_names_its_folder_only(tmp_path: Path) -> None:
     assert 'Server "127.0.0.1" "4242"' in text
     assert "Interval 15\n" in text
     assert all(f"LoadPlugin {name}\n" in text for name in (*peers.PLUGINS, "network"))
+
+
+@pytest.mark.parametrize(
+    ("ours", "bare", "sdk", "fine"),
+    [
+        (25, 12.6, 319, True),
+        (50, 25.2, 638, True),  # a machine that is half as fast
+        (26, 12.6, 319, False),
+        (25, 12, 330, False),
+        (25, 13, 300, False),
+    ],
+)
+def test_an_upload_is_judged_by_what_the_others_take(ours: float, bare: float, sdk: float, fine: bool) -> None:
+    assert _judge({OURS: ours, BARE: bare, SDK: sdk}) is fine

@@ -264,3 +264,35 @@ def test_the_balance_holds(bench: Bench) -> None:
     bench.run_until(MINUTE + 300)
     balance = ledger.read(str(bench.folder))
     assert balance["M6020261119"].produced == balance["M6020261119"].queued == len(bench.rows())
+
+
+def test_samples_are_forgotten_once_when_no_window_needs_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path, _plan(durations=(60, 180)))
+    bench.run_until(MINUTE - 1)
+    begin = MINUTE // 180 * 180  # all windows of both end at its multiples
+    trimmed: list[int] = []
+    trim = bench.store.trim_samples
+
+    def counted(source: str, before_us: int) -> None:
+        trimmed.append(before_us)
+        trim(source, before_us)
+
+    monkeypatch.setattr(bench.store, "trim_samples", counted)
+    put, fails = bench.store.queue, [True]
+
+    def queue(*args: Any) -> int:
+        if trimmed and fails and args[0]:
+            fails.clear()
+            raise OSError("the disk went away")
+        return put(*args)
+
+    monkeypatch.setattr(bench.store, "queue", queue)
+    with pytest.raises(OSError, match="went away"):
+        bench.run_until(begin + 900)
+    bench.run_until(begin + 900)
+    (undone, *kept) = [us // 1_000_000 for us in trimmed]
+    assert kept[0] == undone  # what was undone is done again
+    assert kept == sorted(set(kept))  # and what was done is not
+    (oldest,) = bench.store.db.execute("SELECT min(t) FROM samples").fetchone()
+    assert oldest >= kept[-1] * 1_000_000
+    assert kept[-1] == bench.collector._pipelines.closed[bench.collector._pipelines.consumers[1].id]

@@ -181,3 +181,23 @@ def test_rows_that_share_their_columns_are_sent_and_checked_as_others() -> None:
     refusal = check_batch("Tab", [Row("p", "a", {}), Row("p", "b", bad), Row("p", "c", bad)])
     assert refusal is not None
     assert (refusal.code, refusal.row) == ("OutOfRangeInput", 1)
+
+
+@given(st.lists(_RECORDS, max_size=6), st.booleans())
+def test_remembered_samples_are_those_that_were_written(given: list[list[dict[str, EdmValue]]], same: bool) -> None:
+    made = bodies.Bodies()
+    found = [[Record(columns) for columns in records] for records in (given[:1] * len(given) if same else given)]
+    texts = [made.encode(records) for records in found]
+    assert texts == [bodies.encode(records) for records in found]
+    for text in texts:
+        assert repr([*made.pairs(text, "a", "b")]) == repr([*bodies.pairs(text, "a", "b")])
+
+
+def test_only_the_newest_short_samples_are_remembered() -> None:
+    made = bodies.Bodies()
+    texts = [
+        made.encode([Record({"a": ("String", "n" * size), "b": ("Int32", n)})]) for n in range(80) for size in (1, 5000)
+    ]
+    assert set(made._made) == set(texts[::2][-64:])
+    for n, text in enumerate(texts):
+        assert [pair[3] for pair in made.pairs(text, "a", "b")] == [n // 2]

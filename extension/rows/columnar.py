@@ -1,0 +1,99 @@
+"""Rows of one partition with the same columns, held column by column: what is done to all of them is done at once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+from typing import Any, NamedTuple, overload
+
+from extension.rows.edm import EdmValue, Row
+
+
+class Column(NamedTuple):
+    """``kinds``: the type of all values, or one each; ``values``: one each, or a text that stands for all of them."""
+
+    name: str
+    kinds: str | list[str] | tuple[str, ...]
+    values: str | list[Any] | tuple[Any, ...]
+
+    def pairs(self) -> Iterator[EdmValue]:
+        """(type, value) of each; without end if one stands for all of both."""
+        return zip(_each(self.kinds), _each(self.values), strict=False)
+
+
+class Columnar(Sequence[Row]):
+    """At least one row. ``counts``: how many rows in turn have the same columns (the two of a metric share theirs);
+    ``columns`` have a value for each of them. The rows themselves are made when one is asked for."""
+
+    def __init__(
+        self, partition_key: str, row_keys: Sequence[str], counts: Sequence[int], columns: Sequence[Column]
+    ) -> None:
+        """Raises ValueError if something is missing or left over."""
+        self.partition_key, self.row_keys, self.counts, self.columns = partition_key, row_keys, counts, columns
+        short = [c for c in columns if any(len(p) != len(counts) for p in c[1:] if not isinstance(p, str))]
+        if not row_keys or not columns or sum(counts) != len(row_keys) or short:
+            values = min((len(c.values) for c in short), default=len(counts))
+            raise ValueError(f"{len(row_keys)} row keys for {sum(counts)} rows, of which {values} have all columns")
+
+    @functools.cached_property
+    def _rows(self) -> list[Row]:
+        names = [column.name for column in self.columns]
+        keys = iter(self.row_keys)
+        out: list[Row] = []
+        for count, *pairs in zip(self.counts, *(column.pairs() for column in self.columns), strict=False):
+            columns = dict(zip(names, pairs, strict=True))
+            out += [Row(self.partition_key, next(keys), columns) for _ in range(count)]
+        return out
+
+    def __len__(self) -> int:
+        return len(self.row_keys)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._rows == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Row]: ...
+    def __getitem__(self, at: int | slice) -> Row | list[Row]:
+        return self._rows[at]
+
+
+def columnar(rows: Sequence[Row]) -> Columnar | None:
+    """``rows`` column by column; None if they are not alike."""
+    if isinstance(rows, Columnar):
+        return rows
+    if not rows or not rows[0].columns:
+        return None
+    partition_key, names = rows[0].partition_key, tuple(rows[0].columns)
+    distinct: list[dict[str, EdmValue]] = []
+    counts: list[int] = []
+    for row in rows:
+        if row.partition_key != partition_key:
+            return None
+        if distinct and row.columns is distinct[-1]:
+            counts[-1] += 1
+        else:
+            distinct.append(row.columns)
+            counts.append(1)
+    if any(map(names.__ne__, map(tuple, distinct))):
+        return None
+    typed = zip(*(columns.values() for columns in distinct), strict=True)
+    return Columnar(partition_key, [row.row_key for row in rows], counts, list(map(_column, names, typed)))
+
+
+def _column(name: str, typed: Sequence[EdmValue]) -> Column:
+    kinds, values = zip(*typed, strict=True)
+    first = values[0]
+    same = isinstance(first, str) and values.count(first) == len(values)
+    return Column(name, kinds[0] if kinds.count(kinds[0]) == len(kinds) else kinds, first if same else values)
+
+
+def _each(given: str | Sequence[Any]) -> Iterable[Any]:
+    return repeat(given) if isinstance(given, str) else given
