@@ -23,7 +23,7 @@ from extension.pipeline.metrics import Pair
 from extension.pipeline.records import Record
 from extension.rows.packed import pack
 from extension.rows.ticks import SECOND_US
-from extension.store import bodies, carry, gaps, ledger, salvage
+from extension.store import bodies, carry, drops, gaps, ledger, salvage
 from extension.store.acks import Acknowledgements
 from extension.store.bounds import Bounds
 from extension.store.bounds import free_bytes as disk_free
@@ -119,8 +119,9 @@ class CollectorStore:
         aside = set_aside(self.path)
         db = open_writer(self.path, _SCHEMA, max_bytes=self._max_bytes)
         with transaction(db):
-            loss = salvage.carry_over(aside, self._uploads, db)
-            db.execute("INSERT OR REPLACE INTO meta VALUES('replaced', ?)", (repr(self._clock()),))
+            now = self._clock()
+            loss = salvage.carry_over(aside, self._uploads, db, now)
+            db.execute("INSERT OR REPLACE INTO meta VALUES('replaced', ?)", (repr(now),))
         self._report(
             f"the store {self.path} was unusable ({why}); it is kept as {aside} and a new one was started: {loss}"
         )
@@ -143,6 +144,8 @@ class CollectorStore:
         A power cut may take the newest transactions, and a file may be lost: then rows are in their tables that this
         store knows nothing of, and numbers of batches would be given again that the uploader has acknowledged.
         """
+        with suppress(sqlite3.Error), self.transaction():
+            drops.take_over(self.db, {}, self._clock())
         with suppress(StoreError, sqlite3.Error, ValueError):
             newest = max(ledger.acknowledged(folder, self.generation), default=0)
             unknown = {t: n for t, b in ledger.read(folder).items() if (n := b.unproduced) > 0}
@@ -301,6 +304,7 @@ class CollectorStore:
             "INSERT INTO dropped VALUES(?,?,?) ON CONFLICT(tbl, reason) DO UPDATE SET n=n+excluded.n",
             (table, reason, rows),
         )
+        drops.note(self.db, table, reason, self._clock())
 
     def drop_oldest(self, batches: int, reason: str) -> int:
         """Drop the oldest unsent batches, counted; returns how many rows."""

@@ -6,15 +6,16 @@ import json
 import os
 import sqlite3
 import threading
+import time
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from extension.rows.edm import Row
 from extension.rows.packed import unpack
-from extension.store import carry
+from extension.store import carry, drops
 from extension.store.database import (
     StoreError,
     inode,
@@ -72,7 +73,7 @@ class _Ack(NamedTuple):
 class UploaderStore:
     """The uploader's view: the outbox (read only) and its own acknowledgements, in ``folder``."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, clock: Callable[[], float] = time.time) -> None:
         self.path = os.path.join(folder, "uploader.db")
         self._outbox_path = os.path.join(folder, "collector.db")
         self._lock = threading.Lock()
@@ -95,7 +96,7 @@ class UploaderStore:
         self._inode = inode(self.path)
         # A long log would be room taken from the collector, on a full disk all of it.
         self.db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}").fetchone()
-        carry.into_uploader(self.db, self._outbox_path)
+        carry.into_uploader(self.db, self._outbox_path, clock())
 
     def in_place(self) -> bool:
         """Whether the file is still the one at its path: what is written into a removed one is seen by nobody."""
@@ -244,6 +245,7 @@ class UploaderStore:
                 "INSERT INTO dropped VALUES(?,?,?) ON CONFLICT(tbl, reason) DO UPDATE SET n=n+excluded.n",
                 (ack.table, reason, n),
             )
+            drops.note(self.db, ack.table, reason, ack.now)
 
     @property
     def unwritten(self) -> bool:

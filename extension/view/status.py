@@ -20,6 +20,8 @@ from extension.store.database import StoreError, open_reader
 
 STALE_HEALTH_S = 180.0
 OLD_QUEUE_S = 300.0
+DROP_NEWS_S = 86400.0
+"""Rows that were dropped longer ago are information, not a problem: their counts stay for as long as the store."""
 _NO_HEALTH = "the daemon runs and has not reported yet"
 LEAST_FREE = 256 << 10
 """Bytes of free disk below which nothing can be relied on to be written."""
@@ -81,7 +83,9 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
             age = None if oldest is None else round(max(0.0, now - oldest), 1)
             events[table] = {**asdict(balance), "oldest_queued_age_s": age}
             for reason, n in balance.dropped.items():
-                problem("rows-dropped", f"{table}: {n} rows dropped ({reason})")
+                at = balance.last_dropped.get(reason)
+                if _is_news(at, now):
+                    problem("rows-dropped", _drop_text(table, n, reason, at, now))
             if oldest is not None and now - oldest > OLD_QUEUE_S:
                 problem("rows-waiting", f"{table}: {balance.queued} rows wait, the oldest for {_ago(now, oldest)}")
     except (StoreError, sqlite3.Error) as error:
@@ -105,6 +109,15 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
         "events": events,
         "problems": problems,
     }
+
+
+def _is_news(at: float | None, now: float) -> bool:
+    return at is None or abs(now - at) < DROP_NEWS_S
+
+
+def _drop_text(table: str, rows: int, reason: str, at: float | None, now: float) -> str:
+    last = "" if at is None else f", the last {_ago(now, at)} ago"
+    return f"{table}: {rows} rows dropped ({reason}){last}"
 
 
 def _free(folder: str) -> int:
@@ -205,6 +218,10 @@ def _lines(found: dict[str, Any], now: float) -> list[str]:
             dropped = sum(b["dropped"].values())
             out.append(f"{table:{width}}  {b['produced']:8}  {b['delivered']:9}  {b['queued']:6}  {dropped:7}  {last}")
         for table, b in found["events"].items():
+            for reason, n in b["dropped"].items():
+                at = b["last_dropped"].get(reason)
+                if not _is_news(at, now):  # what is news stands under the problems
+                    out.append(_drop_text(table, n, reason, at, now))
             if b["oldest_queued_age_s"]:
                 out.append(f"{table}: the oldest queued row has waited for {_ago(now, b['oldest_queued'])}")
             error = b["last_error"]
