@@ -47,11 +47,11 @@ class AuditError(Exception):
 
 @dataclass(frozen=True)
 class Store:
-    """What the state folder knows: the record, rows that wait as (table, row), dropped rows by table and reason."""
+    """What the state folder knows: the record, rows that wait as (table, row), the rows dropped."""
 
     known: gaps.Known | None
     waiting: Iterator[tuple[str, Row]]
-    dropped: dict[str, dict[str, int]]
+    dropped: Dropped
 
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -171,7 +171,6 @@ def examine(plan: Plan, folder: str, since: float, now: float, open_of: Callable
         sheets.setdefault(expected.target.moniker, []).append((sheet, _names(tables, expected.target, since, now)))
     strays, described = Strays(), Schemas()
     _put_waiting([one for group in sheets.values() for one in group], store, described)
-    dropped = Dropped(store.dropped)
     mixed = {(t.moniker, name) for t in unaudited(plan, wanted) for name in _names(tables, t, since, now)}
     verdicts = []
     for moniker, group in sheets.items():
@@ -179,10 +178,10 @@ def examine(plan: Plan, folder: str, since: float, now: float, open_of: Callable
         try:
             _fill(group, reader, strays, {name for m, name in mixed if m == moniker})
             if moniker not in tables.fixed:  # a table's own SAS reads no other table
-                described.check((sheet for sheet, _ in group), tables, reader, dropped)
+                described.check((sheet for sheet, _ in group), tables, reader, store.dropped)
         finally:
             reader.close()
-        verdicts += [judge(sheet, names, store.known, dropped) for sheet, names in group]
+        verdicts += [judge(sheet, names, store.known, store.dropped) for sheet, names in group]
     strays.explain(store.known, since)
     return _document(verdicts, strays, described, notes, since, now)
 
@@ -234,10 +233,11 @@ def _store(folder: str) -> Store:
     path = os.path.join(folder, "collector.db")
     known = gaps.read(path)
     if known is None:
-        return Store(None, iter(()), {})
+        return Store(None, iter(()), Dropped({}))
     waiting = ledger.waiting(folder)
-    counts = {table: balance.dropped for table, balance in ledger.read(folder).items() if balance.dropped}
-    return Store(known, waiting, counts)
+    balances = ledger.read(folder)
+    times = {(table, reason): at for table, b in balances.items() for reason, at in b.last_dropped.items()}
+    return Store(known, waiting, Dropped({table: b.dropped for table, b in balances.items()}, times))
 
 
 def _document(

@@ -11,7 +11,7 @@ import pytest
 
 from extension import cli
 from extension.plan import Derived, LadQuery, Query, Route, Source, Target
-from extension.store import gaps
+from extension.store import drops, gaps
 from extension.store.gaps import Gap, Known
 from extension.view import audit
 from extension.view.audit_expected import Feed, expectations
@@ -147,6 +147,26 @@ def test_dropped_rows_explain_as_many_as_were_counted(tmp_path: Path) -> None:
     assert found["events"][0]["explained"] == {"dropped: store size cap": lost}
     dropped = Dropped({"T": {"a": 1, "b": 1}})
     assert [dropped.take(["t"]) for _ in range(3)] == ["dropped: a", "dropped: b", None]
+
+
+def test_a_drop_explains_no_row_that_was_made_after_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(400)
+    bench.store.drop_oldest(1, "store size cap")
+    (table,) = (t for (t,) in bench.store.db.execute("SELECT tbl FROM dropped"))
+    drops.note(bench.store.db, table, "store size cap", bench.now - 100_000)
+    bench.deliver()
+    at = bench.now
+    bench.run(400)
+    bench.deliver()
+    _delete(bench, "row_key IN (SELECT row_key FROM entities WHERE row_key LIKE ':%' ORDER BY row_key LIMIT 1)")
+    (event,) = bench.audit(since=at)["events"]
+    assert event["unexplained"] == 1  # though the ledger counts dropped rows
+    (hole,) = event["holes"]
+    assert (hole["cause"], hole["rows"]) == (UNEXPLAINED, 1)
+    dropped = Dropped({"T": {"a": 1, "b": 2, "c": 1}}, {("T", "a"): 1e6, ("T", "b"): 2e6})
+    assert [dropped.take(["t"], 1.5e6) for _ in range(4)] == ["dropped: b", "dropped: b", "dropped: c", None]
+    assert dropped.take(["t"], 1e6 + 3600) == "dropped: a"  # the clock may have been set back meanwhile
 
 
 def test_raw_tables_by_their_interval(tmp_path: Path) -> None:
