@@ -32,7 +32,7 @@ from extension.view.audit_judge import UNEXPLAINED, Dropped, Verdict, judge
 from extension.view.audit_sheet import Sheet
 from extension.view.audit_strays import Schemas, Strays, unaudited
 from extension.view.layout import aligned
-from extension.view.rows import span_seconds
+from extension.view.since import unix_since
 
 DAY_S = 86400
 MAX_CELLS = 30_000_000
@@ -78,14 +78,10 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _since(text: str) -> float:
-    """Unix time of a span before now or of an ISO 8601 time."""
-    moment = audit_sheet.unix(text if len(text) > 10 else text + "T00:00:00") if text[4:5] == "-" else None
-    if moment is not None:
-        return float(moment)
     try:
-        return time.time() - span_seconds(text)
+        return unix_since(text, time.time())
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{error}, or a time like 2026-11-21T09:00:00Z") from None
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def audit(args: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from extension.store.gaps import Gap, Known
 from extension.view import audit
 from extension.view.audit_expected import Feed, expectations
 from extension.view.audit_judge import OPEN, SILENT, UNEXPLAINED, Dropped, spans
+from extension.view.since import unix_since
 from tests.collector_bed import MINUTE, QUERY, UNPIVOT, Bench, metrics, plan_of
 
 RAW = Query("root/scx", "SELECT A, B", 15, Target("table", "Raw", "m", per_nday=False), UNPIVOT)
@@ -272,14 +273,39 @@ def test_the_record_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert MINUTE < known.gaps_from < bench.now
 
 
-@pytest.mark.parametrize("text", ["2026-11-21T09:00:00Z", "2026-11-21", "10m"])
-def test_since(text: str) -> None:
-    assert audit._since(text) > 0
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2001-09-08T22:13:20Z", 999987200),
+        ("2001-09-08T22:13:20.5Z", 999987200),
+        ("2001-09-08 22:13", 999987180),
+        ("2001-09-08T22:13:20+02:00", 999980000),
+        ("2001-09-08T22:13:20 -0130", 999992600),
+        ("2001-09-08T22:13:20+02", 999980000),
+        ("2001-09-08", 999907200),
+        (" 10m ", 1e9 - 600),
+        ("2001-09-09T01:46:40Z", 1e9),
+    ],
+)
+def test_since(text: str, expected: float) -> None:
+    assert unix_since(text, 1e9) == expected
 
 
-def test_a_bad_since_is_a_usage_error() -> None:
-    with pytest.raises(Exception, match="span of time"):
-        audit._since("yesterday")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("yesterday", "span of time"),
+        ("", "span of time"),
+        ("2001-02-29", "no time that there is"),
+        ("2001-13-01T00:00:00Z", "no time that there is"),
+        ("2001-01-01T25:00Z", "no time that there is"),
+        ("2001-09-08T22:13:20Z and so on", "span of time"),
+        ("2001-09-09T01:46:41Z", "has not come yet"),
+    ],
+)
+def test_a_bad_since_says_why(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        unix_since(text, 1e9)
 
 
 def test_a_row_in_two_tables_is_there_twice(tmp_path: Path) -> None:
