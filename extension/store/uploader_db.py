@@ -37,6 +37,8 @@ CREATE TABLE IF NOT EXISTS dropped(tbl TEXT, reason TEXT, n INTEGER NOT NULL, PR
 CREATE TABLE IF NOT EXISTS memos(key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 KEPT_MEMOS = 500
+LASTING_MEMOS = "expiry "
+"""Memos whose keys begin so are few and needed for weeks: the many ones of blobs do not push them out."""
 LOG_PAGES = 64
 MAX_UNWRITTEN = 20_000
 """Acknowledgements that wait in memory for room on the disk; after a kill their rows are sent once more."""
@@ -290,12 +292,13 @@ class UploaderStore:
             return None if row is None else str(row[0])
 
     def remember(self, key: str, value: str) -> None:
-        """Keep what a sink has to know after a kill; of many keys, the oldest are forgotten."""
+        """Keep what has to be known after a kill; of many keys, the oldest are forgotten."""
         with self._guarded(), transaction(self.db):
             self.db.execute("INSERT OR REPLACE INTO memos VALUES(?,?)", (key, value))  # a new rowid: the newest
             self.db.execute(
-                "DELETE FROM memos WHERE rowid <= (SELECT rowid FROM memos ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
-                (KEPT_MEMOS,),
+                "DELETE FROM memos WHERE rowid <= (SELECT rowid FROM memos ORDER BY rowid DESC LIMIT 1 OFFSET ?)"
+                " AND substr(key, 1, ?) <> ?",
+                (KEPT_MEMOS, len(LASTING_MEMOS), LASTING_MEMOS),
             )
 
     def waiting(self) -> set[str]:
