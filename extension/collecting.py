@@ -65,7 +65,7 @@ class Collector:
 
     def __post_init__(self) -> None:
         self._engine = Engine(self.plan, self.host, self.clock())
-        self._engine.resume_row_index(int(self.store.get("row_index") or 0))
+        self._engine.resume_row_index(self.store.number("row_index", int) or 0)
         self._pipelines = Pipelines(self.plan, self._engine, self.store)
         self._late: set[str] = set()
         self._dropping: dict[str, float] = {}
@@ -97,14 +97,13 @@ class Collector:
     def _raw(self, now: float) -> dict[str, Any]:
         """The raw counters that are not too old; the others, of queries that are gone as a rule, are forgotten."""
         raw = self.store.raw()
-        old = [key for key, kept in raw.items() if abs(now - kept["t"]) > RAW_AGE_S]
+        old = [key for key, kept in raw.items() if not _whole(kept) or abs(now - kept["t"]) > RAW_AGE_S]
         if old:
             self.store.commit(lambda: self.store.forget_raw(old))
         return {key: kept for key, kept in raw.items() if key not in old}
 
     def _begin_gaps(self, now: float) -> None:
-        text = self.store.get("last_sample")
-        last = float(text) if text else None
+        last = self.store.number("last_sample", float)
         self._set_back = last is not None and now < last
         self._elapsed.step(now, self.boottime() if self.boottime else None)  # from here on, a step is noticed
         rates = {query_key(a.query): a.query.rate for a in self.asked}
@@ -114,7 +113,7 @@ class Collector:
     def _first_due(self, rate: int, now: float) -> int:
         """The next multiple of the rate; the one that has just gone by if it fell between a predecessor and us."""
         passed = int(now) // rate * rate
-        last = float(self.store.get("last_sample") or now)
+        last = self.store.number("last_sample", float) or now
         if now < last < now + steps.RETRACE_S:  # the clock was set back: what has been sampled is not sampled again
             return int(last) // rate * rate + rate
         return passed if last < passed and now - passed < min(rate, CATCH_UP_S) else passed + rate
@@ -336,6 +335,11 @@ class Collector:
             for a in self.asked
         }
         return {"sources": sources, "refused": dict(self.refused), "skipped": dict(self.skipped)}
+
+
+def _whole(kept: Any) -> bool:
+    """Whether raw counters can be read as they were put, and were not damaged on the disk."""
+    return isinstance(kept, dict) and isinstance(kept.get("t"), (int, float)) and "state" in kept
 
 
 def _raw_for(query: Query, raw: Mapping[str, Any], now: float) -> list[Any]:

@@ -16,13 +16,13 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from extension.pipeline.batches import Batch
 from extension.pipeline.metrics import Pair
 from extension.pipeline.records import Record
 from extension.rows.packed import pack
-from extension.rows.ticks import SECOND_US
+from extension.rows.ticks import SECOND_US, iso
 from extension.store import bodies, carry, drops, gaps, ledger, salvage
 from extension.store.acks import Acknowledgements
 from extension.store.bounds import Bounds
@@ -37,6 +37,8 @@ from extension.store.database import (
     set_aside,
     transaction,
 )
+
+T = TypeVar("T")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -85,6 +87,7 @@ class CollectorStore:
         self._clock = clock
         self._acks = Acknowledgements(self._uploads, report)
         self._reported = ""
+        self._damaged: set[str] = set()
         try:
             self.db = self._open()
             self.generation = self._generation()
@@ -194,6 +197,20 @@ class CollectorStore:
         row = self.db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
+    def number(self, key: str, kind: Callable[[str], T]) -> T | None:
+        """A remembered value as ``kind`` (int, float) reads it; None if there is none, or a damaged one."""
+        text = self.get(key)
+        try:
+            return None if text is None else kind(text)
+        except ValueError:
+            self._tell_damage(f"the value {key}")
+            return None
+
+    def _tell_damage(self, what: str) -> None:
+        if what not in self._damaged:
+            self._damaged.add(what)
+            self._report(f"{what} is damaged in the store {self.path}: it is left out")
+
     def put(self, key: str, value: str) -> None:
         """Remember a value."""
         self.db.execute("INSERT OR REPLACE INTO meta VALUES(?,?)", (key, value))
@@ -208,7 +225,13 @@ class CollectorStore:
 
     def raw(self) -> dict[str, Any]:
         """Raw counters by query, as they were put."""
-        return {q: json.loads(s) for q, s in self.db.execute("SELECT query, state FROM raw")}
+        found = {}
+        for query, text in self.db.execute("SELECT query, state FROM raw"):
+            try:
+                found[query] = json.loads(text)
+            except ValueError:
+                self._tell_damage(f"what was counted last for {query}")
+        return found
 
     def forget_raw(self, queries: Iterable[str]) -> None:
         """Delete the raw counters of queries; inside a transaction."""
@@ -232,13 +255,23 @@ class CollectorStore:
     def samples(self, source: str, begin_us: int, end_us: int) -> Iterator[tuple[int, Record]]:
         """(time, record) pairs of [begin, end) in time order, insertion order for equal times."""
         for t, body in self._bodies(source, begin_us, end_us):
-            for record in bodies.decode(body):
+            try:
+                found = list(bodies.decode(body))
+            except bodies.DAMAGED:
+                self._tell_damage(_sample(source, t))
+                continue
+            for record in found:
                 yield t, record
 
     def pairs(self, source: str, begin_us: int, end_us: int, by: str, of: str) -> Iterator[Pair]:
         """The names in column ``by`` and the values in column ``of`` of :meth:`samples`, without making those."""
-        for _, body in self._bodies(source, begin_us, end_us):
-            yield from bodies.pairs(body, by, of)
+        for t, body in self._bodies(source, begin_us, end_us):
+            try:
+                found = bodies.pairs(body, by, of)
+            except bodies.DAMAGED:
+                self._tell_damage(_sample(source, t))
+                continue
+            yield from found
 
     def _bodies(self, source: str, begin_us: int, end_us: int) -> sqlite3.Cursor:
         return self.db.execute(
@@ -396,3 +429,7 @@ class CollectorStore:
         """Close both files."""
         self._acks.close()
         self.db.close()
+
+
+def _sample(source: str, at_us: int) -> str:
+    return f"the sample of {source} at {iso(at_us)}"

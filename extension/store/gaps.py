@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from extension.plan import Query
@@ -233,4 +233,9 @@ def read(path: str) -> Known | None:
 
 
 def _numbers(rows: Iterable[tuple[str, str]]) -> dict[str, float]:
-    return {key: float(value) for key, value in rows if key in ("last_sample", "gaps_from", "replaced")}
+    found = {}
+    for key, value in rows:
+        if key in ("last_sample", "gaps_from", "replaced"):
+            with suppress(ValueError):  # a damaged one is none
+                found[key] = float(value)
+    return found

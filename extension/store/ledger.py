@@ -87,7 +87,7 @@ def balances(outbox: sqlite3.Connection | None, uploads: sqlite3.Connection | No
         errors = uploads.execute("SELECT substr(key, 7), value FROM meta WHERE key LIKE 'error:%'").fetchall()
     for table, text in errors:
         if table in out:
-            out[table].last_error = json.loads(text)
+            out[table].last_error = _error(text)
     for batch, table, reason, n in given_up:
         if batch in acked:  # it was on its way when it was dropped, and arrived
             drop(table, reason, -n)
@@ -103,6 +103,15 @@ def balances(outbox: sqlite3.Connection | None, uploads: sqlite3.Connection | No
             if table in out and reason in out[table].dropped:
                 out[table].last_dropped[reason] = max(at, out[table].last_dropped.get(reason, at))
     return out
+
+
+def _error(text: str) -> dict[str, object] | None:
+    """What the uploader noted of a failure; None if it is damaged."""
+    try:
+        found = json.loads(text)
+        return {"code": str(found["code"]), "message": str(found["message"]), "time": float(found["time"])}
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _given_up(db: sqlite3.Connection) -> list[tuple[int, str, str, int]]:
