@@ -20,7 +20,7 @@ from extension.plan import Plan, Query
 from extension.rows import ticks
 from extension.rows.edm import EdmValue
 from extension.store.collector_db import CollectorStore
-from extension.store.gaps import ALL, GapKeeper, query_key
+from extension.store.gaps import ALL, MACHINE_OFF, NOT_RUNNING, GapKeeper, query_key
 from omi_queries.types import Backend, QueryError, QueryStream
 
 IDLE_S = 60
@@ -105,10 +105,12 @@ class Collector:
     def _begin_gaps(self, now: float) -> None:
         last = self.store.number("last_sample", float)
         self._set_back = last is not None and now < last
-        self._elapsed.step(now, self.boottime() if self.boottime else None)  # from here on, a step is noticed
+        booted = self.boottime() if self.boottime else None
+        self._elapsed.step(now, booted)  # from here on, a step is noticed
+        why = MACHINE_OFF if booted is not None and last is not None and last < now - booted else NOT_RUNNING
         rates = {query_key(a.query): a.query.rate for a in self.asked}
         consumers = [consumer.id for consumer in self._pipelines.consumers]
-        self.store.commit(lambda: self._gaps.begin(rates, consumers, now, last))
+        self.store.commit(lambda: self._gaps.begin(rates, consumers, now, last, why))
 
     def _first_due(self, rate: int, now: float) -> int:
         """The next multiple of the rate; the one that has just gone by if it fell between a predecessor and us."""

@@ -93,6 +93,20 @@ def test_a_time_without_a_collector_is_a_gap(tmp_path: Path) -> None:
     assert sum("no samples for 10 min" in text for text in bench.said) == 1
 
 
+def test_a_time_without_a_machine_is_told_from_one_without_a_collector(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(120)
+    bench.wait(600)
+    bench.boot = 40.0  # it was off, and has been up for so long
+    bench.start()
+    bench.run(130)
+    bench.deliver()
+    found = bench.audit()
+    assert found["ok"]
+    assert {hole["cause"] for hole in found["events"][0]["holes"]} == {gaps.MACHINE_OFF}
+    assert sum("no samples for 10 min" in text and text.endswith(gaps.MACHINE_OFF) for text in bench.said) == 1
+
+
 def test_a_stopped_collector_is_a_gap_until_now(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.run(150)
