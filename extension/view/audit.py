@@ -87,8 +87,10 @@ def _since(text: str) -> float:
 def audit(args: argparse.Namespace) -> int:
     """Run ``lad audit``."""
     try:
-        plan = _plan(args, component.load_plan)
         folder = paths.state_dir(args.state_dir)
+        if closed := paths.closed(folder):
+            raise AuditError(closed)
+        plan = _plan(args, component.load_plan)
         found = examine(plan, folder, args.since, time.time(), _readers(plan, args))
     except (AuditError, target.TargetError, SinkError, StoreError, sqlite3.Error) as error:
         print(f"lad audit: {error}", file=sys.stderr)

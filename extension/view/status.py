@@ -52,11 +52,11 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
     components = components if isinstance(components, dict) else {}
     told = health.get("time")
     silent = now - (told if isinstance(told, (int, float)) else 0)
-    readable = os.access(folder, os.R_OK | os.X_OK)
+    closed = paths.closed(folder)
     if not os.path.isdir(folder):
         problem("not-installed", f"{folder} does not exist: nothing is installed here")
-    elif not readable:
-        problem("state-unreadable", f"{folder} can only be read by its owner: run this command as root")
+    elif closed:
+        problem("state-unreadable", closed)
     elif running is None:
         problem("daemon-stopped", "the daemon is not running; the VM agent's enable starts it")
     elif silent > STALE_HEALTH_S:
@@ -98,7 +98,7 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
             problem(f"upload-{level}", f"account {account}: {message}")
     return {
         "daemon": {
-            "running": running is not None if readable or not os.path.isdir(folder) else None,
+            "running": None if closed else running is not None,
             "pid": running,
             "state_dir": folder,
             **_installed(folder),

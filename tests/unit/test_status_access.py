@@ -13,20 +13,34 @@ import pytest
 from extension.view import status
 
 
-def test_a_folder_of_somebody_else_is_not_called_stopped(short_path: Path) -> None:
+def _as_another(short_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """``lad`` run by a user who may not look into the state folder."""
     folder = short_path / "state"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "watchdog.lock").write_text("1\n")
     short_path.chmod(0o755)
     folder.chmod(0o700 if os.geteuid() == 0 else 0)
     other = "os.setgid(65534); os.setuid(65534); " if os.geteuid() == 0 else ""
-    code = (
-        "import os, sys; from argparse import Namespace; from extension.view.status import status; "
-        f"{other}sys.exit(status(Namespace(state_dir={str(folder)!r}, json='--json' in sys.argv)))"
-    )
-    shown = subprocess.run([sys.executable, "-c", code, "--json"], capture_output=True, text=True, timeout=60)
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    folder.chmod(0o700)
+    everything = "import os, sys; from extension import cli; cli._parser(None)"  # that user may not read the program
+    code = f"{everything}; {other}sys.exit(cli.main(sys.argv[1:]))"
+    environ = {**os.environ, "LAD_STATE_DIR": str(folder)}
+    try:
+        command = [sys.executable, "-c", code, *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environ, check=False)
+    finally:
+        folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("words", [("audit",), ("tables",), ("rows", "Metrics")])
+def test_commands_say_that_they_may_not_look(short_path: Path, words: tuple[str, ...]) -> None:
+    done = _as_another(short_path, *words)
+    assert done.returncode == 1
+    assert "can only be read by its owner: run this command as root" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_folder_of_somebody_else_is_not_called_stopped(short_path: Path) -> None:
+    shown, told = _as_another(short_path, "status", "--json"), _as_another(short_path, "status")
     assert (shown.returncode, told.returncode) == (1, 1), shown.stderr + told.stderr
     found = json.loads(shown.stdout)
     assert [p["code"] for p in found["problems"]] == ["state-unreadable"]
