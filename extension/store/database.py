@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 
 BUSY_MS = 5000
+_TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS ([^;]+)")
 _LENIENT = partial(str, encoding="utf-8", errors="replace")
 """Texts with damaged bytes are read all the same: one of them must not make the rest unreadable."""
 
@@ -57,7 +59,13 @@ def open_checked(path: str, script: str, *, max_bytes: int | None = None) -> sql
 
 
 def _check_columns(db: sqlite3.Connection, script: str) -> None:
-    """Whether the tables have the columns that ``script`` gives them: the schema is text that may be damaged too."""
+    """Whether the tables have the columns that ``script`` gives them: the schema is text that may be damaged too.
+
+    SQLite keeps the statements themselves; only where one is not there word for word the tables are looked at.
+    """
+    kept = {sql for (sql,) in db.execute("SELECT sql FROM sqlite_master WHERE type='table'")}
+    if all(f"CREATE TABLE {rest}" in kept for rest in _TABLE.findall(script)):
+        return
     with closing(sqlite3.connect(":memory:")) as model:
         model.executescript(script)
         for (table,) in model.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall():

@@ -106,6 +106,16 @@ def test_a_damaged_name_in_the_schema_is_a_damaged_store(tmp_path: Path) -> None
     assert len(bench.rows()) > 0
 
 
+def test_a_schema_in_other_words_is_whole(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(100)
+    bench.store.close()
+    _change(bench, "UPDATE sqlite_master SET sql=replace(sql, ', n INTEGER', ',  n  INTEGER') WHERE name='outbox'")
+    bench.start()
+    assert bench.said == []
+    assert not (tmp_path / "state" / "collector.db.corrupt").exists()
+
+
 def test_a_damaged_table_name_holds_no_other_batch_up(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.run(200)
