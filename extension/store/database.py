@@ -111,8 +111,16 @@ def open_reader(path: str) -> sqlite3.Connection | None:
             db.close()
             return None
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise StoreError(f"cannot read the store {path}: {error}") from error
+        raise StoreError(unreadable(path, error)) from error
     return db
+
+
+def unreadable(path: str, error: Exception) -> str:
+    """What to say of a store (a file or its folder) whose reading failed with ``error``."""
+    if isinstance(error, StoreError):
+        return str(error)
+    cure = "; the daemon sets it aside and begins a new one when it starts next" if is_corrupt(error) else ""
+    return f"cannot read the store {path}: {error}{cure}"
 
 
 @contextmanager

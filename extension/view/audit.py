@@ -25,7 +25,7 @@ from extension.sinks.base import SinkError
 from extension.sinks.entity import Reader
 from extension.sinks.reader import open_reader
 from extension.store import gaps, ledger
-from extension.store.database import StoreError
+from extension.store.database import StoreError, unreadable
 from extension.view import audit_sheet, target
 from extension.view.audit_expected import expectations
 from extension.view.audit_judge import UNEXPLAINED, Dropped, Verdict, judge
@@ -86,14 +86,17 @@ def _since(text: str) -> float:
 
 def audit(args: argparse.Namespace) -> int:
     """Run ``lad audit``."""
+    folder = paths.state_dir(args.state_dir)
     try:
-        folder = paths.state_dir(args.state_dir)
         if closed := paths.closed(folder):
             raise AuditError(closed)
         plan = _plan(args, component.load_plan)
         found = examine(plan, folder, args.since, time.time(), _readers(plan, args))
-    except (AuditError, target.TargetError, SinkError, StoreError, sqlite3.Error) as error:
+    except (AuditError, target.TargetError, SinkError) as error:
         print(f"lad audit: {error}", file=sys.stderr)
+        return 1
+    except (StoreError, sqlite3.Error) as error:
+        print(f"lad audit: {unreadable(folder, error)}", file=sys.stderr)
         return 1
     if args.json:
         json.dump(found, sys.stdout, indent=1)

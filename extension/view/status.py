@@ -16,7 +16,7 @@ from typing import Any
 from extension import descriptor, expiry, locks, paths
 from extension.store import ledger
 from extension.store.bounds import free_bytes
-from extension.store.database import StoreError, open_reader
+from extension.store.database import StoreError, open_reader, unreadable
 
 STALE_HEALTH_S = 180.0
 OLD_QUEUE_S = 300.0
@@ -89,7 +89,7 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
             if oldest is not None and now - oldest > OLD_QUEUE_S:
                 problem("rows-waiting", f"{table}: {balance.queued} rows wait, the oldest for {_ago(now, oldest)}")
     except (StoreError, sqlite3.Error) as error:
-        problem("store-unreadable", str(error))
+        problem("store-unreadable", unreadable(folder, error))
     for expired, text in expiry.of_note(notes.pop(expiry.NOTE, ""), now):
         problem("credential-expired" if expired else "credential-expiring", text)
     for account, text in notes.items():

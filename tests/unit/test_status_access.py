@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from extension import cli
+from extension.pipeline.batches import Batch
+from extension.plan import Account
+from extension.rows.edm import Row
+from extension.store.collector_db import CollectorStore
+from extension.store.uploader_db import UploaderStore
 from extension.view import status
+from tests.daemon_bed import document
 
 
 def _as_another(short_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -55,3 +62,31 @@ def test_an_odd_health_file_is_no_crash(tmp_path: Path, text: str) -> None:
     found = status.gather(str(tmp_path))
     assert [p["code"] for p in found["problems"]] == ["daemon-stopped"]
     assert found["components"] == {}
+
+
+@pytest.mark.parametrize("how", ["no database", "short", "pages"])
+@pytest.mark.parametrize("name", ["collector.db", "uploader.db"])
+def test_a_damaged_store_is_named_with_its_cure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str, name: str
+) -> None:
+    store, uploads = CollectorStore(str(tmp_path), max_bytes=64 << 20), UploaderStore(str(tmp_path))
+    with store.transaction():
+        store.queue([Batch("m", "T", [Row("p", f"{i}", {"V": ("Int64", i)})]) for i in range(300)], 1.0)
+    for batch in uploads.pending("m", 200):
+        uploads.acknowledge(batch.id, "T", 1, {}, 1.0)
+    store.close()
+    uploads.close()
+    data = (tmp_path / name).read_bytes()
+    whole = b"".join(b"\xff" * 200 + data[at + 200 : at + 4096] for at in range(4096, len(data), 4096))
+    damaged = {"no database": b"not a database" * 500, "short": data[:3000], "pages": data[:4096] + whole}
+    (tmp_path / name).write_bytes(damaged[how])
+    (tmp_path / "x.xml").write_text(
+        document(Account("m", "a", "key", "", f"file://{tmp_path}/t.db"), rate=15, period=60)
+    )
+    assert cli.main(["audit", "-c", str(tmp_path / "x.xml"), "--state-dir", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    (problem,) = [p for p in status.gather(str(tmp_path))["problems"] if p["code"] == "store-unreadable"]
+    for text in (told.strip(), problem["message"]):
+        assert len(text.splitlines()) == 1
+        assert f"cannot read the store {tmp_path}" in text
+        assert "sets it aside" in text
