@@ -105,12 +105,15 @@ class Collector:
     def _begin_gaps(self, now: float) -> None:
         last = self.store.number("last_sample", float)
         self._set_back = last is not None and now < last
-        booted = self.boottime() if self.boottime else None
-        self._elapsed.step(now, booted)  # from here on, a step is noticed
-        why = MACHINE_OFF if booted is not None and last is not None and last < now - booted else NOT_RUNNING
+        self._elapsed.step(now, self.boottime() if self.boottime else None)  # from here on, a step is noticed
         rates = {query_key(a.query): a.query.rate for a in self.asked}
         consumers = [consumer.id for consumer in self._pipelines.consumers]
-        self.store.commit(lambda: self._gaps.begin(rates, consumers, now, last, why))
+        self.store.commit(lambda: self._gaps.begin(rates, consumers, now, last, self._was_off(now, last)))
+
+    def _was_off(self, now: float, last: float | None) -> str:
+        """What kept samples from being taken before this start: a last one from before the boot tells."""
+        off = self.boottime is not None and last is not None and last < now - self.boottime()
+        return MACHINE_OFF if off else NOT_RUNNING
 
     def _first_due(self, rate: int, now: float) -> int:
         """The next multiple of the rate; the one that has just gone by if it fell between a predecessor and us."""
