@@ -17,8 +17,6 @@ from extension.pipeline.records import Record
 
 to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 """Made once: dumps() with options makes an encoder per call."""
-DAMAGED = (ValueError, LookupError, TypeError, AttributeError)
-"""What reading a text raises whose bytes were damaged on the disk."""
 
 
 def encode(found: Sequence[Record]) -> str:
@@ -37,7 +35,7 @@ def _column(name: str, found: list[tuple[str, Any]]) -> list[Any]:
 
 
 def decode(text: str) -> Iterator[Record]:
-    """The records, in order. Raises one of :data:`DAMAGED`, before the first or after any of them."""
+    """The records, in order."""
     body = json.loads(text)
     if isinstance(body, dict):
         names = [name for name, _, _ in body["c"]]
@@ -49,8 +47,7 @@ def decode(text: str) -> Iterator[Record]:
 
 
 def pairs(text: str, by: str, of: str) -> Iterable[Pair]:
-    """What :func:`extension.pipeline.metrics.aggregate` needs of the records, without making them. Raises one of
-    :data:`DAMAGED`."""
+    """What :func:`extension.pipeline.metrics.aggregate` needs of the records, without making them."""
     body = json.loads(text)
     if not isinstance(body, dict):
         return list(pairs_of((part[2] for part in body), by, of))

@@ -39,6 +39,8 @@ from extension.store.database import (
 )
 
 T = TypeVar("T")
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError)
+"""What :mod:`extension.store.bodies` raises of a text whose bytes were damaged on the disk."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -257,7 +259,7 @@ class CollectorStore:
         for t, body in self._bodies(source, begin_us, end_us):
             try:
                 found = list(bodies.decode(body))
-            except bodies.DAMAGED:
+            except _DAMAGED:
                 self._tell_damage(_sample(source, t))
                 continue
             for record in found:
@@ -268,7 +270,7 @@ class CollectorStore:
         for t, body in self._bodies(source, begin_us, end_us):
             try:
                 found = bodies.pairs(body, by, of)
-            except bodies.DAMAGED:
+            except _DAMAGED:
                 self._tell_damage(_sample(source, t))
                 continue
             yield from found
