@@ -20,7 +20,7 @@ from extension.plan import Plan, Query
 from extension.rows import ticks
 from extension.rows.edm import EdmValue
 from extension.store.collector_db import CollectorStore
-from extension.store.gaps import ALL, GapKeeper, query_key
+from extension.store.gaps import ALL, MACHINE_OFF, NOT_RUNNING, GapKeeper, query_key
 from omi_queries.binding import ForeignError
 from omi_queries.types import Backend, QueryError, QueryStream
 
@@ -76,7 +76,7 @@ class Collector:
 
     def __post_init__(self) -> None:
         self._engine = Engine(self.plan, self.host, self.clock())
-        self._engine.resume_row_index(int(self.store.get("row_index") or 0))
+        self._engine.resume_row_index(self.store.number("row_index", int) or 0)
         self._pipelines = Pipelines(self.plan, self._engine, self.store)
         self._late: set[str] = set()
         self._unasked: list[Query] = []
@@ -116,28 +116,32 @@ class Collector:
     def _raw(self, now: float) -> dict[str, Any]:
         """The raw counters that are not too old; the others, of queries that are gone as a rule, are forgotten."""
         raw = self.store.raw()
-        old = [key for key, kept in raw.items() if abs(now - kept["t"]) > RAW_AGE_S]
+        old = [key for key, kept in raw.items() if not _whole(kept) or abs(now - kept["t"]) > RAW_AGE_S]
         if old:
             self.store.commit(lambda: self.store.forget_raw(old))
         return {key: kept for key, kept in raw.items() if key not in old}
 
     def _begin_gaps(self, now: float) -> None:
-        text = self.store.get("last_sample")
-        last = float(text) if text else None
+        last = self.store.number("last_sample", float)
         self._set_back = last is not None and now < last
         self._elapsed.step(now, self.boottime() if self.boottime else None)  # from here on, a step is noticed
         rates = {query_key(q): q.rate for q in self._unasked} | {a.gap_key: a.query.rate for a in self.asked}
         consumers = [consumer.id for consumer in self._pipelines.consumers]
-        self.store.commit(lambda: self._gaps.begin(rates, consumers, now, last))
+        self.store.commit(lambda: self._gaps.begin(rates, consumers, now, last, self._was_off(now, last)))
         for query in self._unasked:
             self._gaps.observe(query_key(query), now, {ALL: REFUSED}, steps.HELD_UP)
         if self._unasked:
             self._gaps.done(self.store.commit(self._gaps.write), "store full")
 
+    def _was_off(self, now: float, last: float | None) -> str:
+        """What kept samples from being taken before this start: a last one from before the boot tells."""
+        off = self.boottime is not None and last is not None and last < now - self.boottime()
+        return MACHINE_OFF if off else NOT_RUNNING
+
     def _first_due(self, rate: int, now: float) -> int:
         """The next multiple of the rate; the one that has just gone by if it fell between a predecessor and us."""
         passed = int(now) // rate * rate
-        last = float(self.store.get("last_sample") or now)
+        last = self.store.number("last_sample", float) or now
         if now < last < now + steps.RETRACE_S:  # the clock was set back: what has been sampled is not sampled again
             return int(last) // rate * rate + rate
         return passed if last < passed and now - passed < min(rate, CATCH_UP_S) else passed + rate
@@ -363,6 +367,11 @@ class Collector:
             for a in self.asked
         }
         return {"sources": sources, "refused": dict(self.refused), "skipped": dict(self.skipped)}
+
+
+def _whole(kept: Any) -> bool:
+    """Whether raw counters can be read as they were put, and were not damaged on the disk."""
+    return isinstance(kept, dict) and isinstance(kept.get("t"), (int, float)) and "state" in kept
 
 
 def _raw_for(query: Query, raw: Mapping[str, Any], now: float) -> list[Any]:

@@ -13,6 +13,13 @@ def state_dir(given: str | None = None) -> str:
     return os.path.abspath(given or os.environ.get("LAD_STATE_DIR") or DEFAULT_STATE_DIR)
 
 
+def closed(folder: str) -> str:
+    """Why nothing in an existing folder can be seen, with the cure; "" if it can be, or if there is no such folder."""
+    if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
+        return f"{folder} can only be read by its owner: run this command as root"
+    return ""
+
+
 def installed(folder: str) -> dict[str, str]:
     """What ``enable`` recorded in ``installed.json`` (home, config, options, log …); {} if nothing is installed."""
     try:

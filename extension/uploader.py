@@ -127,7 +127,7 @@ def main(clock: Callable[[], float] = time.time) -> int:
     where, plan, channel = begun
     channel.send("hello", deadline=max(plan.options.hang_s, HANG_S))
     try:
-        uploader = Uploader(plan, UploaderStore(where.state_dir), channel, clock)
+        uploader = Uploader(plan, UploaderStore(where.state_dir, clock), channel, clock)
     except StoreError as error:
         channel.state("error", str(error))
         return 1

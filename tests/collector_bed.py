@@ -80,7 +80,9 @@ class Bench:
 
     def start(self) -> None:
         """A new collector on the same store, as after a kill."""
-        self.store = CollectorStore(str(self.folder / "state"), max_bytes=64 << 20, report=self.said.append)
+        self.store = CollectorStore(
+            str(self.folder / "state"), max_bytes=64 << 20, report=self.said.append, clock=lambda: self.now
+        )
         self.collector = Collector(
             self.plan, self.source, self.store, lambda: self.now, lambda _level, text: self.said.append(text), "h",
             boottime=lambda: self.boot,

@@ -9,7 +9,7 @@ from itertools import islice
 
 from lxml import etree
 
-from extension.config import durations, xmlsafe
+from extension.config import document_keys, durations, xmlsafe
 from extension.config.document_model import (
     PRIORITIES,
     STORES,
@@ -293,6 +293,8 @@ class Events:
             usable = report.required(aggregated, *wanted, said=said) and usable
             names = ("columnName", "columnValue", "partitionKey", "instanceID")
             lad = LadQueryElement(*(aggregated.get(name) or "" for name in names))
+            for name in names[2:]:
+                document_keys.judge(aggregated, name, aggregated.get(name) or "", report)
         if store is None:
             return
         kept = self._keep(store, element, source)

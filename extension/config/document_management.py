@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lxml import etree
 
-from extension.config import xmlsafe
+from extension.config import document_keys, xmlsafe
 from extension.config.document_model import VOLUMES, IdentityElement
 from extension.config.document_parts import body, true, whole
 from extension.config.document_report import Report
@@ -122,6 +122,7 @@ class Management:
             report.warning(element, f"Empty value for IdentityComponent {name}", said=said)
         elif text != text.strip():
             report.beyond(element, f"the value of IdentityComponent {name} has blanks around it, which are kept")
+        document_keys.judge(element, f"the value of IdentityComponent {name}", text, report)
         if fixed:
             report.warning(
                 element,

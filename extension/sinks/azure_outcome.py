@@ -23,9 +23,10 @@ from extension.sinks.errors import Outcome
 
 # First match wins; each exception is looked at with everything that it was made from.
 _KINDS: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
+    # Whatever befalls the way to a proxy is the proxy's; and of addresses, only those of proxies are not yet checked.
+    ("proxy", (web.ProxyError, web.InvalidURL, web.InvalidSchema, lib.ProxyError, lib.LocationValueError)),
     ("dns", (socket.gaierror,)),
     ("tls", (ssl.SSLError, web.SSLError, lib.SSLError)),
-    ("proxy", (web.ProxyError, web.InvalidProxyURL, web.InvalidSchema, lib.ProxyError)),
     ("refused", (ConnectionRefusedError,)),
     ("connect-timeout", (web.ConnectTimeout, lib.ConnectTimeoutError, core.ServiceRequestTimeoutError)),
     ("read-timeout", (web.ReadTimeout, lib.ReadTimeoutError, core.ServiceResponseTimeoutError, TimeoutError)),

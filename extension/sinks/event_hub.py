@@ -16,6 +16,7 @@ from extension.sinks import endpoints, json_blob, sas
 from extension.sinks.azure_client import proxy_secrets
 from extension.sinks.base import Reaction, SinkError
 from extension.sinks.memos import Memos
+from extension.sinks.rules import find_rule
 from extension.sinks.text import http_date, one_line
 from extension.sinks.web import Answer, Web, WebError
 
@@ -86,7 +87,8 @@ class EventHubSink:
             answer = self._web.ask("POST", f"{self._shown}/messages", headers, body, "message")
         except WebError as error:
             kind, detail = error.outcome.kind, one_line(error.outcome.detail, self._secrets, limit=160)
-            what = f"{self._shown}: {kind}{f': {detail}' if detail else ''}; the message is sent again"
+            rule = find_rule(error.outcome)
+            what = f"{self._shown}: {rule.code or kind}: {rule.says}" + (f' "{detail}"' if detail else "")
             raise SinkError("retry", kind, what, connection=True) from None
         if answer.status not in (200, 201):
             raise self._refusal(answer, index)

@@ -146,7 +146,7 @@ RULES: tuple[Rule, ...] = (
         "bad-answer",
         "retry",
         "unexpected answer",
-        "the answer is not one of a table service; a proxy or portal in between?",
+        "the answer is not one of the service; a proxy or portal in between?",
     ),
     Rule(
         "split",
@@ -165,7 +165,7 @@ RULES: tuple[Rule, ...] = (
         (200, 201, 204),
         (),
         "retry",
-        "the answer is not one of a table service; a captive portal or proxy page?",
+        "the answer is not one of the service; a captive portal or proxy page?",
         connection=True,
         code="unexpected answer",
     ),

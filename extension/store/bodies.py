@@ -85,7 +85,7 @@ def pairs(text: str, by: str, of: str) -> Iterable[Pair]:
 
 def _pairs(body: Any, by: str, of: str) -> Iterable[Pair]:
     if not isinstance(body, dict):
-        return pairs_of((part[2] for part in body), by, of)
+        return list(pairs_of((part[2] for part in body), by, of))
     columns = {name: (kind, given) for name, kind, given in body["c"]}
     if by not in columns or of not in columns:
         return ()

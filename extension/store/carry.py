@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
+from typing import Any
 
+from extension.store import drops
 from extension.store.database import StoreError, open_reader, transaction
 
 SETTLED = "settled"
@@ -19,12 +21,15 @@ to_json = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 
 def totals(db: sqlite3.Connection) -> str:
-    """The uploader's totals as text: rows delivered (with the time of the last) and dropped, by table."""
+    """The uploader's totals as text: rows delivered and dropped by table, with the times of the last ones."""
     delivered = {table: [n, last] for table, n, last in db.execute("SELECT tbl, n, last FROM delivered")}
     dropped: dict[str, dict[str, int]] = {}
     for table, reason, n in db.execute("SELECT tbl, reason, n FROM dropped"):
         dropped.setdefault(table, {})[reason] = n
-    return to_json({"delivered": delivered, "dropped": dropped})
+    found: dict[str, Any] = {"delivered": delivered, "dropped": dropped}
+    if dropped:
+        found["dropped_at"] = [[table, reason, at] for (table, reason), at in drops.read(db).items()]
+    return to_json(found)
 
 
 def totals_of(uploads: str) -> str:
@@ -36,20 +41,31 @@ def totals_of(uploads: str) -> str:
         return totals(db)
 
 
-def into_uploader(db: sqlite3.Connection, outbox: str) -> None:
+def into_uploader(db: sqlite3.Connection, outbox: str, now: float) -> None:
     """Raise the counts of an ``uploader.db`` to the totals that the collector's file ``outbox`` has kept, if any.
 
-    Raises StoreError if it cannot be written.
+    Drops without a time are dated ``now`` (Unix s). Raises StoreError if it cannot be written.
     """
-    try:
+    kept = _kept(outbox)
+    if kept:
+        _raise_counts(db, kept)
+    times = {(table, reason): at for table, reason, at in kept.get("dropped_at", ())}
+    with suppress(sqlite3.Error), transaction(db):  # without room for it, at the next start
+        drops.take_over(db, times, now)
+
+
+def _kept(outbox: str) -> dict[str, Any]:
+    """The totals in the collector's file; {} if there are none, and then the counts begin anew too."""
+    with suppress(StoreError, sqlite3.Error, ValueError):
         reader = open_reader(outbox)
-        if reader is None:
-            return
-        with closing(reader) as collected:
-            row = collected.execute("SELECT value FROM meta WHERE key=?", (SETTLED,)).fetchone()
-        kept = json.loads(row[0]) if row else {"delivered": {}, "dropped": {}}
-    except (StoreError, sqlite3.Error, ValueError):
-        return  # then its counts begin anew too
+        if reader is not None:
+            with closing(reader) as collected:
+                row = collected.execute("SELECT value FROM meta WHERE key=?", (SETTLED,)).fetchone()
+            return dict(json.loads(row[0])) if row else {}
+    return {}
+
+
+def _raise_counts(db: sqlite3.Connection, kept: dict[str, Any]) -> None:
     try:
         known = dict(db.execute("SELECT tbl, n FROM delivered"))
         refused = {(table, reason): n for table, reason, n in db.execute("SELECT tbl, reason, n FROM dropped")}

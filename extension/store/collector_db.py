@@ -15,15 +15,15 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from extension.pipeline.batches import Batch
 from extension.pipeline.metrics import Pair
 from extension.pipeline.named import Named
 from extension.pipeline.records import Record
 from extension.rows.packed import pack
-from extension.rows.ticks import SECOND_US
-from extension.store import bodies, carry, gaps, ledger, salvage
+from extension.rows.ticks import SECOND_US, iso
+from extension.store import bodies, carry, drops, gaps, ledger, salvage
 from extension.store.acks import Acknowledgements
 from extension.store.bounds import Bounds
 from extension.store.bounds import free_bytes as disk_free
@@ -38,6 +38,10 @@ from extension.store.database import (
     transaction,
 )
 from extension.store.deflate import compressed
+
+T = TypeVar("T")
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError)
+"""What :mod:`extension.store.bodies` raises of a text whose bytes were damaged on the disk."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -87,6 +91,7 @@ class CollectorStore:
         self._acks = Acknowledgements(self._uploads, report)
         self._reported = ""
         self._bodies = bodies.Bodies()
+        self._damaged: set[str] = set()
         try:
             self.db = self._open()
             self.generation = self._generation()
@@ -121,8 +126,9 @@ class CollectorStore:
         aside = set_aside(self.path)
         db = open_writer(self.path, _SCHEMA, max_bytes=self._max_bytes)
         with transaction(db):
-            loss = salvage.carry_over(aside, self._uploads, db)
-            db.execute("INSERT OR REPLACE INTO meta VALUES('replaced', ?)", (repr(self._clock()),))
+            now = self._clock()
+            loss = salvage.carry_over(aside, self._uploads, db, now)
+            db.execute("INSERT OR REPLACE INTO meta VALUES('replaced', ?)", (repr(now),))
         self._report(
             f"the store {self.path} was unusable ({why}); it is kept as {aside} and a new one was started: {loss}"
         )
@@ -145,6 +151,8 @@ class CollectorStore:
         A power cut may take the newest transactions, and a file may be lost: then rows are in their tables that this
         store knows nothing of, and numbers of batches would be given again that the uploader has acknowledged.
         """
+        with suppress(sqlite3.Error), self.transaction():
+            drops.take_over(self.db, {}, self._clock())
         with suppress(StoreError, sqlite3.Error, ValueError):
             newest = max(ledger.acknowledged(folder, self.generation), default=0)
             unknown = {t: n for t, b in ledger.read(folder).items() if (n := b.unproduced) > 0}
@@ -193,6 +201,20 @@ class CollectorStore:
         row = self.db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
+    def number(self, key: str, kind: Callable[[str], T]) -> T | None:
+        """A remembered value as ``kind`` (int, float) reads it; None if there is none, or a damaged one."""
+        text = self.get(key)
+        try:
+            return None if text is None else kind(text)
+        except ValueError:
+            self._tell_damage(f"the value {key}")
+            return None
+
+    def _tell_damage(self, what: str) -> None:
+        if what not in self._damaged:
+            self._damaged.add(what)
+            self._report(f"{what} is damaged in the store {self.path}: it is left out")
+
     def put(self, key: str, value: str) -> None:
         """Remember a value."""
         self.db.execute("INSERT OR REPLACE INTO meta VALUES(?,?)", (key, value))
@@ -207,7 +229,13 @@ class CollectorStore:
 
     def raw(self) -> dict[str, Any]:
         """Raw counters by query, as they were put."""
-        return {q: json.loads(s) for q, s in self.db.execute("SELECT query, state FROM raw")}
+        found = {}
+        for query, text in self.db.execute("SELECT query, state FROM raw"):
+            try:
+                found[query] = json.loads(text)
+            except ValueError:
+                self._tell_damage(f"what was counted last for {query}")
+        return found
 
     def forget_raw(self, queries: Iterable[str]) -> None:
         """Delete the raw counters of queries; inside a transaction."""
@@ -232,13 +260,23 @@ class CollectorStore:
     def samples(self, source: str, begin_us: int, end_us: int) -> Iterator[tuple[int, Record]]:
         """(time, record) pairs of [begin, end) in time order, insertion order for equal times."""
         for t, body in self._found(source, begin_us, end_us):
-            for record in bodies.decode(body):
+            try:
+                found = list(bodies.decode(body))
+            except _DAMAGED:
+                self._tell_damage(_sample(source, t))
+                continue
+            for record in found:
                 yield t, record
 
     def pairs(self, source: str, begin_us: int, end_us: int, by: str, of: str) -> Iterator[Pair]:
         """The names in column ``by`` and the values in column ``of`` of :meth:`samples`, without making those."""
-        for _, body in self._found(source, begin_us, end_us):
-            yield from self._bodies.pairs(body, by, of)
+        for t, body in self._found(source, begin_us, end_us):
+            try:
+                found = self._bodies.pairs(body, by, of)
+            except _DAMAGED:
+                self._tell_damage(_sample(source, t))
+                continue
+            yield from found
 
     def _found(self, source: str, begin_us: int, end_us: int) -> sqlite3.Cursor:
         return self.db.execute(
@@ -304,6 +342,7 @@ class CollectorStore:
             "INSERT INTO dropped VALUES(?,?,?) ON CONFLICT(tbl, reason) DO UPDATE SET n=n+excluded.n",
             (table, reason, rows),
         )
+        drops.note(self.db, table, reason, self._clock())
 
     def drop_oldest(self, batches: int, reason: str) -> int:
         """Drop the oldest unsent batches, counted; returns how many rows."""
@@ -395,3 +434,7 @@ class CollectorStore:
         """Close both files."""
         self._acks.close()
         self.db.close()
+
+
+def _sample(source: str, at_us: int) -> str:
+    return f"the sample of {source} at {iso(at_us)}"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 
 BUSY_MS = 5000
+_TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS ([^;]+)")
+_LENIENT = partial(str, encoding="utf-8", errors="replace")
+"""Texts with damaged bytes are read all the same: one of them must not make the rest unreadable."""
 
 
 class StoreError(Exception):
@@ -24,6 +29,7 @@ def open_writer(path: str, script: str, *, max_bytes: int | None = None) -> sqli
         os.makedirs(folder, mode=0o700, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         db = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+        db.text_factory = _LENIENT
         db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # before the first table, or it is without effect
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
@@ -45,10 +51,27 @@ def open_checked(path: str, script: str, *, max_bytes: int | None = None) -> sql
         found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
         if found != "ok":
             raise sqlite3.DatabaseError(f"malformed: {' '.join(found.split())[:200]}")
+        _check_columns(db, script)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         db.close()
         raise StoreError(f"cannot use the store {path}: {error}") from error
     return db
+
+
+def _check_columns(db: sqlite3.Connection, script: str) -> None:
+    """Whether the tables have the columns that ``script`` gives them: the schema is text that may be damaged too.
+
+    SQLite keeps the statements themselves; only where one is not there word for word the tables are looked at.
+    """
+    kept = {sql for (sql,) in db.execute("SELECT sql FROM sqlite_master WHERE type='table'")}
+    if all(f"CREATE TABLE {rest}" in kept for rest in _TABLE.findall(script)):
+        return
+    with closing(sqlite3.connect(":memory:")) as model:
+        model.executescript(script)
+        for (table,) in model.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall():
+            wanted, there = ({row[1] for row in d.execute(f"PRAGMA table_info({table})")} for d in (model, db))
+            if not wanted <= there:
+                raise sqlite3.DatabaseError(f"malformed: table {table} lacks {', '.join(sorted(wanted - there))}")
 
 
 def inode(path: str) -> int:
@@ -81,14 +104,23 @@ def open_reader(path: str) -> sqlite3.Connection | None:
         db = sqlite3.connect(
             f"file:{quoted}?mode=rw", uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
         )
+        db.text_factory = _LENIENT
         db.execute("PRAGMA query_only=ON")
         db.execute("PRAGMA cache_size=-512")
         if db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
             db.close()
             return None
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise StoreError(f"cannot read the store {path}: {error}") from error
+        raise StoreError(unreadable(path, error)) from error
     return db
+
+
+def unreadable(path: str, error: Exception) -> str:
+    """What to say of a store (a file or its folder) whose reading failed with ``error``."""
+    if isinstance(error, StoreError):
+        return str(error)
+    cure = "; the daemon sets it aside and begins a new one when it starts next" if is_corrupt(error) else ""
+    return f"cannot read the store {path}: {error}{cure}"
 
 
 @contextmanager

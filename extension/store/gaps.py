@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from extension import hashes
@@ -25,6 +25,7 @@ MAX_CAUSE = 200
 FORGET_S = 90 * 86400
 """Queries that left the configuration so long ago are forgotten."""
 NOT_RUNNING = "the collector was not running"
+MACHINE_OFF = "the machine was off or starting"
 NOT_CONFIGURED = "not in the configuration"
 
 SCHEMA = """
@@ -88,9 +89,16 @@ class GapKeeper:
         self._notes: list[tuple[str, tuple[object, ...]]] = []
         self._written = 0
 
-    def begin(self, rates: Mapping[str, int], consumers: Iterable[str], now: float, last: float | None) -> None:
+    def begin(
+        self,
+        rates: Mapping[str, int],
+        consumers: Iterable[str],
+        now: float,
+        last: float | None,
+        why: str = NOT_RUNNING,
+    ) -> None:
         """Take over the record at a start: ``rates`` (s) by query, ``consumers``: the ids of what reads their records,
-        ``last``: the time of the last sample of any."""
+        ``last``: the time of the last sample of any, ``why`` there has been none since."""
         known: dict[str, float | None] = dict(self._db.execute("SELECT query, until FROM watched"))
         begun: dict[str, float] = dict(self._db.execute("SELECT query, since FROM watched"))
         for query, rate in rates.items():
@@ -99,9 +107,9 @@ class GapKeeper:
                 self._queries[query] = _Query(rate, left, NOT_CONFIGURED)
             elif query in known and last is not None:
                 newest = self._db.execute("SELECT max(until) FROM gaps WHERE query=? AND until<?", (query, last + rate))
-                self._queries[query] = _Query(rate, sampled(rate, last, newest.fetchone()[0]), NOT_RUNNING)
+                self._queries[query] = _Query(rate, sampled(rate, last, newest.fetchone()[0]), why)
             elif query in known:  # it ended before its first sample
-                self._queries[query] = _Query(rate, begun[query], NOT_RUNNING)
+                self._queries[query] = _Query(rate, begun[query], why)
             else:
                 self._queries[query] = _Query(rate, now)
         keys = [window_key(c) for c in consumers]
@@ -237,4 +245,9 @@ def read(path: str) -> Known | None:
 
 
 def _numbers(rows: Iterable[tuple[str, str]]) -> dict[str, float]:
-    return {key: float(value) for key, value in rows if key in ("last_sample", "gaps_from", "replaced")}
+    found = {}
+    for key, value in rows:
+        if key in ("last_sample", "gaps_from", "replaced"):
+            with suppress(ValueError):  # a damaged one is none
+                found[key] = float(value)
+    return found

@@ -12,18 +12,21 @@ from dataclasses import dataclass, field
 
 from extension.rows.edm import Row
 from extension.rows.packed import unpack
+from extension.store import drops
 from extension.store.database import open_reader
 
 
 @dataclass
 class Balance:
     """Row counts of one table since its store was made; ``oldest_queued`` is a Unix time or None,
-    ``last_error`` an object of code, message and time (Unix s)."""
+    ``last_error`` an object of code, message and time (Unix s), ``last_dropped`` the time (Unix s) of the last drop by
+    reason, as far as it is known."""
 
     produced: int = 0
     queued: int = 0
     delivered: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    last_dropped: dict[str, float] = field(default_factory=dict)
     oldest_queued: float | None = None
     last_success: float | None = None
     last_error: dict[str, object] | None = None
@@ -84,7 +87,7 @@ def balances(outbox: sqlite3.Connection | None, uploads: sqlite3.Connection | No
         errors = uploads.execute("SELECT substr(key, 7), value FROM meta WHERE key LIKE 'error:%'").fetchall()
     for table, text in errors:
         if table in out:
-            out[table].last_error = json.loads(text)
+            out[table].last_error = _error(text)
     for batch, table, reason, n in given_up:
         if batch in acked:  # it was on its way when it was dropped, and arrived
             drop(table, reason, -n)
@@ -95,7 +98,20 @@ def balances(outbox: sqlite3.Connection | None, uploads: sqlite3.Connection | No
             balance = of(table)
             balance.queued += n
             balance.oldest_queued = t if balance.oldest_queued is None else min(t, balance.oldest_queued)
+    for db in (outbox, uploads):
+        for (table, reason), at in drops.read(db).items() if db is not None else ():
+            if table in out and reason in out[table].dropped:
+                out[table].last_dropped[reason] = max(at, out[table].last_dropped.get(reason, at))
     return out
+
+
+def _error(text: str) -> dict[str, object] | None:
+    """What the uploader noted of a failure; None if it is damaged."""
+    try:
+        found = json.loads(text)
+        return {"code": str(found["code"]), "message": str(found["message"]), "time": float(found["time"])}
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _given_up(db: sqlite3.Connection) -> list[tuple[int, str, str, int]]:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing, suppress
 
+from extension.store import drops
 from extension.store.database import StoreError, open_reader
 
 REASON = "store damaged"
 
 
-def carry_over(old: str, uploads: str, db: sqlite3.Connection) -> str:
+def carry_over(old: str, uploads: str, db: sqlite3.Connection, now: float) -> str:
     """Take the counts of the store set aside as ``old`` into the new ``db`` (in the caller's transaction).
 
     Its rows that ``uploads`` (uploader.db) has no end of are lost: they are counted as dropped, as far as the old
-    store can still be read. Returns a few words on the loss.
+    store can still be read, ``now`` (Unix s). Returns a few words on the loss.
     """
     produced: dict[str, int] = {}
     dropped: dict[tuple[str, str], int] = {}
+    times: drops.Times = {}
     known = False
     with suppress(sqlite3.Error, StoreError):
         reader = open_reader(old)
@@ -26,6 +28,7 @@ def carry_over(old: str, uploads: str, db: sqlite3.Connection) -> str:
                 dropped = {(t, why): n for t, why, n in there.execute("SELECT tbl, reason, n FROM dropped")}
                 produced = dict(there.execute("SELECT tbl, n FROM produced"))
                 known = True
+                times = drops.read(there)
     settled = _settled(uploads)
     lost = 0
     for table in produced.keys() | settled.keys() | {table for table, _ in dropped}:
@@ -34,9 +37,11 @@ def carry_over(old: str, uploads: str, db: sqlite3.Connection) -> str:
         db.execute("INSERT OR REPLACE INTO produced VALUES(?,?)", (table, made))
         if made > ended:
             dropped[table, REASON] = dropped.get((table, REASON), 0) + made - ended
+            times[table, REASON] = now
             lost += made - ended
     rows = [(table, reason, n) for (table, reason), n in dropped.items()]
     db.executemany("INSERT OR REPLACE INTO dropped VALUES(?,?,?)", rows)
+    drops.take_over(db, times, now)
     return f"{lost} unsent rows in it are lost" if known else "how many unsent rows it held cannot be read"
 
 

@@ -6,15 +6,16 @@ import json
 import os
 import sqlite3
 import threading
+import time
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from extension.rows.edm import Row
 from extension.rows.packed import unpack
-from extension.store import carry
+from extension.store import carry, drops
 from extension.store.database import (
     StoreError,
     inode,
@@ -36,6 +37,8 @@ CREATE TABLE IF NOT EXISTS dropped(tbl TEXT, reason TEXT, n INTEGER NOT NULL, PR
 CREATE TABLE IF NOT EXISTS memos(key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 KEPT_MEMOS = 500
+LASTING_MEMOS = "expiry "
+"""Memos whose keys begin so are few and needed for weeks: the many ones of blobs do not push them out."""
 LOG_PAGES = 64
 MAX_UNWRITTEN = 20_000
 """Acknowledgements that wait in memory for room on the disk; after a kill their rows are sent once more."""
@@ -72,7 +75,7 @@ class _Ack(NamedTuple):
 class UploaderStore:
     """The uploader's view: the outbox (read only) and its own acknowledgements, in ``folder``."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, clock: Callable[[], float] = time.time) -> None:
         self.path = os.path.join(folder, "uploader.db")
         self._outbox_path = os.path.join(folder, "collector.db")
         self._lock = threading.Lock()
@@ -95,7 +98,7 @@ class UploaderStore:
         self._inode = inode(self.path)
         # A long log would be room taken from the collector, on a full disk all of it.
         self.db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}").fetchone()
-        carry.into_uploader(self.db, self._outbox_path)
+        carry.into_uploader(self.db, self._outbox_path, clock())
 
     def in_place(self) -> bool:
         """Whether the file is still the one at its path: what is written into a removed one is seen by nobody."""
@@ -244,6 +247,7 @@ class UploaderStore:
                 "INSERT INTO dropped VALUES(?,?,?) ON CONFLICT(tbl, reason) DO UPDATE SET n=n+excluded.n",
                 (ack.table, reason, n),
             )
+            drops.note(self.db, ack.table, reason, ack.now)
 
     @property
     def unwritten(self) -> bool:
@@ -288,12 +292,13 @@ class UploaderStore:
             return None if row is None else str(row[0])
 
     def remember(self, key: str, value: str) -> None:
-        """Keep what a sink has to know after a kill; of many keys, the oldest are forgotten."""
+        """Keep what has to be known after a kill; of many keys, the oldest are forgotten."""
         with self._guarded(), transaction(self.db):
             self.db.execute("INSERT OR REPLACE INTO memos VALUES(?,?)", (key, value))  # a new rowid: the newest
             self.db.execute(
-                "DELETE FROM memos WHERE rowid <= (SELECT rowid FROM memos ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
-                (KEPT_MEMOS,),
+                "DELETE FROM memos WHERE rowid <= (SELECT rowid FROM memos ORDER BY rowid DESC LIMIT 1 OFFSET ?)"
+                " AND substr(key, 1, ?) <> ?",
+                (KEPT_MEMOS, len(LASTING_MEMOS), LASTING_MEMOS),
             )
 
     def waiting(self) -> set[str]:

@@ -25,14 +25,14 @@ from extension.sinks.base import SinkError
 from extension.sinks.entity import Reader
 from extension.sinks.reader import open_reader
 from extension.store import gaps, ledger
-from extension.store.database import StoreError
+from extension.store.database import StoreError, unreadable
 from extension.view import audit_sheet, target
 from extension.view.audit_expected import expectations
 from extension.view.audit_judge import UNEXPLAINED, Dropped, Verdict, judge
 from extension.view.audit_sheet import Sheet
 from extension.view.audit_strays import Schemas, Strays, unaudited
 from extension.view.layout import aligned
-from extension.view.rows import span_seconds
+from extension.view.since import unix_since
 
 DAY_S = 86400
 MAX_CELLS = 30_000_000
@@ -47,11 +47,11 @@ class AuditError(Exception):
 
 @dataclass(frozen=True)
 class Store:
-    """What the state folder knows: the record, rows that wait as (table, row), dropped rows by table and reason."""
+    """What the state folder knows: the record, rows that wait as (table, row), the rows dropped."""
 
     known: gaps.Known | None
     waiting: Iterator[tuple[str, Row]]
-    dropped: dict[str, dict[str, int]]
+    dropped: Dropped
 
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -78,24 +78,25 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _since(text: str) -> float:
-    """Unix time of a span before now or of an ISO 8601 time."""
-    moment = audit_sheet.unix(text if len(text) > 10 else text + "T00:00:00") if text[4:5] == "-" else None
-    if moment is not None:
-        return float(moment)
     try:
-        return time.time() - span_seconds(text)
+        return unix_since(text, time.time())
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{error}, or a time like 2026-11-21T09:00:00Z") from None
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def audit(args: argparse.Namespace) -> int:
     """Run ``lad audit``."""
+    folder = paths.state_dir(args.state_dir)
     try:
+        if closed := paths.closed(folder):
+            raise AuditError(closed)
         plan = _plan(args, component.load_plan)
-        folder = paths.state_dir(args.state_dir)
         found = examine(plan, folder, args.since, time.time(), _readers(plan, args))
-    except (AuditError, target.TargetError, SinkError, StoreError, sqlite3.Error) as error:
+    except (AuditError, target.TargetError, SinkError) as error:
         print(f"lad audit: {error}", file=sys.stderr)
+        return 1
+    except (StoreError, sqlite3.Error) as error:
+        print(f"lad audit: {unreadable(folder, error)}", file=sys.stderr)
         return 1
     if args.json:
         json.dump(found, sys.stdout, indent=1)
@@ -171,7 +172,6 @@ def examine(plan: Plan, folder: str, since: float, now: float, open_of: Callable
         sheets.setdefault(expected.target.moniker, []).append((sheet, _names(tables, expected.target, since, now)))
     strays, described = Strays(), Schemas()
     _put_waiting([one for group in sheets.values() for one in group], store, described)
-    dropped = Dropped(store.dropped)
     mixed = {(t.moniker, name) for t in unaudited(plan, wanted) for name in _names(tables, t, since, now)}
     verdicts = []
     for moniker, group in sheets.items():
@@ -179,10 +179,10 @@ def examine(plan: Plan, folder: str, since: float, now: float, open_of: Callable
         try:
             _fill(group, reader, strays, {name for m, name in mixed if m == moniker})
             if moniker not in tables.fixed:  # a table's own SAS reads no other table
-                described.check((sheet for sheet, _ in group), tables, reader, dropped)
+                described.check((sheet for sheet, _ in group), tables, reader, store.dropped)
         finally:
             reader.close()
-        verdicts += [judge(sheet, names, store.known, dropped) for sheet, names in group]
+        verdicts += [judge(sheet, names, store.known, store.dropped) for sheet, names in group]
     strays.explain(store.known, since)
     return _document(verdicts, strays, described, notes, since, now)
 
@@ -234,10 +234,11 @@ def _store(folder: str) -> Store:
     path = os.path.join(folder, "collector.db")
     known = gaps.read(path)
     if known is None:
-        return Store(None, iter(()), {})
+        return Store(None, iter(()), Dropped({}))
     waiting = ledger.waiting(folder)
-    counts = {table: balance.dropped for table, balance in ledger.read(folder).items() if balance.dropped}
-    return Store(known, waiting, counts)
+    balances = ledger.read(folder)
+    times = {(table, reason): at for table, b in balances.items() for reason, at in b.last_dropped.items()}
+    return Store(known, waiting, Dropped({table: b.dropped for table, b in balances.items()}, times))
 
 
 def _document(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from extension.store.drops import Times
 from extension.store.gaps import ALL, NOT_CONFIGURED, Gap, Known, sampled, window_key
 from extension.view.audit_expected import Expected, Feed
 from extension.view.audit_sheet import Sheet
@@ -17,6 +18,8 @@ OPEN = "the window is not closed yet"
 QUEUED = "queued"
 UNEXPLAINED = "unexplained"
 MAX_HOLES = 1000
+CLOCK_MARGIN_S = 86400.0
+"""Rows are not dropped before their time, by more than a clock may have been set back in between."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +66,20 @@ class Verdict:
 
 
 class Dropped:
-    """The rows that the ledger counts as dropped, by table and reason: each explains one missing row."""
+    """The rows that the ledger counts as dropped, by table and reason: each explains one missing row. ``times``: when
+    the last of them was dropped, as far as it is known."""
 
-    def __init__(self, counts: Mapping[str, Mapping[str, int]]) -> None:
+    def __init__(self, counts: Mapping[str, Mapping[str, int]], times: Times | None = None) -> None:
         self._left = {table.lower(): dict(reasons) for table, reasons in counts.items()}
+        self._last = {(table.lower(), reason): at for (table, reason), at in (times or {}).items()}
 
-    def take(self, tables: Iterable[str]) -> str | None:
-        """The reason of one dropped row of any of ``tables``, used up by this; None when there is none left."""
-        for table in tables:
-            reasons = self._left.get(table.lower(), {})
+    def take(self, tables: Iterable[str], start: float = -math.inf) -> str | None:
+        """The reason of one dropped row of any of ``tables``, used up by this; None when none is left that can be
+        one of a window that begins at ``start`` (Unix s)."""
+        for table in map(str.lower, tables):
+            reasons = self._left.get(table, {})
             for reason, n in reasons.items():
-                if n > 0:
+                if n > 0 and self._last.get((table, reason), math.inf) >= start - CLOCK_MARGIN_S:
                     reasons[reason] = n - 1
                     return f"dropped: {reason}"
         return None
@@ -194,7 +200,7 @@ def judge(sheet: Sheet, tables: Sequence[str], known: Known | None, dropped: Dro
             verdict.expected += sheet.copies
             why = None if all(absent) else reasons.why(counter, start)
             for queued in absent:
-                cause = QUEUED if queued else why or dropped.take(tables)
+                cause = QUEUED if queued else why or dropped.take(tables, start)
                 if cause is None:
                     verdict.unexplained += 1
                 else:

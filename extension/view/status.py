@@ -16,10 +16,12 @@ from typing import Any
 from extension import descriptor, locks, paths
 from extension.store import ledger
 from extension.store.bounds import free_bytes
-from extension.store.database import StoreError, open_reader
+from extension.store.database import StoreError, open_reader, unreadable
 
 STALE_HEALTH_S = 180.0
 OLD_QUEUE_S = 300.0
+DROP_NEWS_S = 86400.0
+"""Rows that were dropped longer ago are information, not a problem: their counts stay for as long as the store."""
 _NO_HEALTH = "the daemon runs and has not reported yet"
 _EXPIRY = "expiry"  # expiry.NOTE: that module is imported where there is such a note
 LEAST_FREE = 256 << 10
@@ -51,11 +53,11 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
     components = components if isinstance(components, dict) else {}
     told = health.get("time")
     silent = now - (told if isinstance(told, (int, float)) else 0)
-    readable = os.access(folder, os.R_OK | os.X_OK)
+    closed = paths.closed(folder)
     if not os.path.isdir(folder):
         problem("not-installed", f"{folder} does not exist: nothing is installed here")
-    elif not readable:
-        problem("state-unreadable", f"{folder} can only be read by its owner: run this command as root")
+    elif closed:
+        problem("state-unreadable", closed)
     elif running is None:
         problem("daemon-stopped", "the daemon is not running; the VM agent's enable starts it")
     elif silent > STALE_HEALTH_S:
@@ -82,11 +84,13 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
             age = None if oldest is None else round(max(0.0, now - oldest), 1)
             events[table] = {**asdict(balance), "oldest_queued_age_s": age}
             for reason, n in balance.dropped.items():
-                problem("rows-dropped", f"{table}: {n} rows dropped ({reason})")
+                at = balance.last_dropped.get(reason)
+                if _is_news(at, now):
+                    problem("rows-dropped", _drop_text(table, n, reason, at, now))
             if oldest is not None and now - oldest > OLD_QUEUE_S:
                 problem("rows-waiting", f"{table}: {balance.queued} rows wait, the oldest for {_ago(now, oldest)}")
     except (StoreError, sqlite3.Error) as error:
-        problem("store-unreadable", str(error))
+        problem("store-unreadable", unreadable(folder, error))
     for expired, text in _endings(notes.pop(_EXPIRY, ""), now):
         problem("credential-expired" if expired else "credential-expiring", text)
     for account, text in notes.items():
@@ -95,7 +99,7 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
             problem(f"upload-{level}", f"account {account}: {message}")
     return {
         "daemon": {
-            "running": running is not None if readable or not os.path.isdir(folder) else None,
+            "running": None if closed else running is not None,
             "pid": running,
             "state_dir": folder,
             **_installed(folder),
@@ -106,6 +110,15 @@ def gather(folder: str, clock: Callable[[], float] = time.time) -> dict[str, Any
         "events": events,
         "problems": problems,
     }
+
+
+def _is_news(at: float | None, now: float) -> bool:
+    return at is None or abs(now - at) < DROP_NEWS_S
+
+
+def _drop_text(table: str, rows: int, reason: str, at: float | None, now: float) -> str:
+    last = "" if at is None else f", the last {_ago(now, at)} ago"
+    return f"{table}: {rows} rows dropped ({reason}){last}"
 
 
 def _free(folder: str) -> int:
@@ -215,6 +228,10 @@ def _lines(found: dict[str, Any], now: float) -> list[str]:
             dropped = sum(b["dropped"].values())
             out.append(f"{table:{width}}  {b['produced']:8}  {b['delivered']:9}  {b['queued']:6}  {dropped:7}  {last}")
         for table, b in found["events"].items():
+            for reason, n in b["dropped"].items():
+                at = b["last_dropped"].get(reason)
+                if not _is_news(at, now):  # what is news stands under the problems
+                    out.append(_drop_text(table, n, reason, at, now))
             if b["oldest_queued_age_s"]:
                 out.append(f"{table}: the oldest queued row has waited for {_ago(now, b['oldest_queued'])}")
             error = b["last_error"]

@@ -76,6 +76,8 @@ def _of_document(
         state = paths.state_dir()
         known = paths.installed(state)
         config, options = known.get("config"), known.get("options", "")
+        if closed := paths.closed(state):
+            raise TargetError(closed)
         if not config:
             raise TargetError(f"nothing is installed in {state}: name a store with --endpoint, or a document with -c")
     config = os.path.abspath(config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ssl
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from extension.lanes import lanes
 from extension.plan import Account, Options, Plan, Publisher
 from extension.rows.edm import Row
 from extension.sinks import SinkError, open_sink, proxies
+from extension.sinks.event_hub import EventHubSink
 from extension.sinks.memos import Forgetful
 from extension.sinks.opening import open_blob_sink
 from extension.sinks.reader import open_reader
@@ -152,6 +154,34 @@ def test_refused_credentials_are_said_and_not_shown(
     assert failed.value.connection
     assert "wr0ng-s3cret" not in f"{failed.value.message}{failed.value!r}"
     assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://agent:wr0ng-s3cret@no.such.host.invalid:3128",
+        "http://agent:wr0ng-s3cret@127.0.0.1:99999",
+        "http://agent:wr0ng s3cret@127.0.0.1:3128",
+        "http://[::1:wr0ng-s3cret",
+        "socks5://agent:wr0ng-s3cret@127.0.0.1:1080",
+        "://wr0ng-s3cret",
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named_as_the_cause(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("https_proxy", address)
+    publisher = Publisher("E", "https://ns.service.test/hub?sr=x&sig=y&se=4102444800&skn=z")
+    hub = EventHubSink(publisher, "eventhub E", Forgetful(), clock=time.time)
+    blobs = open_blob_sink(Account("m", "acct", "key", "c2VjcmV0", "", True, "https://blob.test"), "l", Forgetful())
+    messages = []
+    for sink, table in ((open_sink(_tables("https")), "Tab"), (hub, "eventhub/E"), (blobs, "jsonblob/c")):
+        with pytest.raises(SinkError) as failed:
+            sink.send(table, ROWS)
+        assert (failed.value.reaction, failed.value.connection) == ("retry", True)
+        messages.append(failed.value.message)
+    assert all("proxy failure: the proxy did not pass the request on" in text for text in messages), messages
+    assert "s3cret" not in repr(messages)
 
 
 LOOPBACK: list[Callable[[FaultServer], str]] = [

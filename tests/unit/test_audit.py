@@ -11,11 +11,12 @@ import pytest
 
 from extension import cli
 from extension.plan import Derived, LadQuery, Query, Route, Source, Target
-from extension.store import gaps
+from extension.store import drops, gaps
 from extension.store.gaps import Gap, Known
 from extension.view import audit
 from extension.view.audit_expected import Feed, expectations
 from extension.view.audit_judge import BEFORE, OPEN, SILENT, UNEXPLAINED, Dropped, spans
+from extension.view.since import unix_since
 from omi_queries.types import QueryError
 from tests.collector_bed import MINUTE, QUERY, UNPIVOT, Bench, Stream, metrics, plan_of
 from tests.collector_bed import Source as Scripted
@@ -92,6 +93,20 @@ def test_a_time_without_a_collector_is_a_gap(tmp_path: Path) -> None:
     assert hole["cause"] == gaps.NOT_RUNNING
     assert hole["counters"] == ["\\A", "\\B"]
     assert sum("no samples for 10 min" in text for text in bench.said) == 1
+
+
+def test_a_time_without_a_machine_is_told_from_one_without_a_collector(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(120)
+    bench.wait(600)
+    bench.boot = 40.0  # it was off, and has been up for so long
+    bench.start()
+    bench.run(130)
+    bench.deliver()
+    found = bench.audit()
+    assert found["ok"]
+    assert {hole["cause"] for hole in found["events"][0]["holes"]} == {gaps.MACHINE_OFF}
+    assert sum("no samples for 10 min" in text and text.endswith(gaps.MACHINE_OFF) for text in bench.said) == 1
 
 
 def test_a_stopped_collector_is_a_gap_until_now(tmp_path: Path) -> None:
@@ -175,6 +190,26 @@ def test_dropped_rows_explain_as_many_as_were_counted(tmp_path: Path) -> None:
     assert found["events"][0]["explained"] == {"dropped: store size cap": lost}
     dropped = Dropped({"T": {"a": 1, "b": 1}})
     assert [dropped.take(["t"]) for _ in range(3)] == ["dropped: a", "dropped: b", None]
+
+
+def test_a_drop_explains_no_row_that_was_made_after_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(400)
+    bench.store.drop_oldest(1, "store size cap")
+    (table,) = (t for (t,) in bench.store.db.execute("SELECT tbl FROM dropped"))
+    drops.note(bench.store.db, table, "store size cap", bench.now - 100_000)
+    bench.deliver()
+    at = bench.now
+    bench.run(400)
+    bench.deliver()
+    _delete(bench, "row_key IN (SELECT row_key FROM entities WHERE row_key LIKE ':%' ORDER BY row_key LIMIT 1)")
+    (event,) = bench.audit(since=at)["events"]
+    assert event["unexplained"] == 1  # though the ledger counts dropped rows
+    (hole,) = event["holes"]
+    assert (hole["cause"], hole["rows"]) == (UNEXPLAINED, 1)
+    dropped = Dropped({"T": {"a": 1, "b": 2, "c": 1}}, {("T", "a"): 1e6, ("T", "b"): 2e6})
+    assert [dropped.take(["t"], 1.5e6) for _ in range(4)] == ["dropped: b", "dropped: b", "dropped: c", None]
+    assert dropped.take(["t"], 1e6 + 3600) == "dropped: a"  # the clock may have been set back meanwhile
 
 
 def test_raw_tables_by_their_interval(tmp_path: Path) -> None:
@@ -280,14 +315,39 @@ def test_the_record_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert MINUTE < known.gaps_from < bench.now
 
 
-@pytest.mark.parametrize("text", ["2026-11-21T09:00:00Z", "2026-11-21", "10m"])
-def test_since(text: str) -> None:
-    assert audit._since(text) > 0
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2001-09-08T22:13:20Z", 999987200),
+        ("2001-09-08T22:13:20.5Z", 999987200),
+        ("2001-09-08 22:13", 999987180),
+        ("2001-09-08T22:13:20+02:00", 999980000),
+        ("2001-09-08T22:13:20 -0130", 999992600),
+        ("2001-09-08T22:13:20+02", 999980000),
+        ("2001-09-08", 999907200),
+        (" 10m ", 1e9 - 600),
+        ("2001-09-09T01:46:40Z", 1e9),
+    ],
+)
+def test_since(text: str, expected: float) -> None:
+    assert unix_since(text, 1e9) == expected
 
 
-def test_a_bad_since_is_a_usage_error() -> None:
-    with pytest.raises(Exception, match="span of time"):
-        audit._since("yesterday")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("yesterday", "span of time"),
+        ("", "span of time"),
+        ("2001-02-29", "no time that there is"),
+        ("2001-13-01T00:00:00Z", "no time that there is"),
+        ("2001-01-01T25:00Z", "no time that there is"),
+        ("2001-09-08T22:13:20Z and so on", "span of time"),
+        ("2001-09-09T01:46:41Z", "has not come yet"),
+    ],
+)
+def test_a_bad_since_says_why(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        unix_since(text, 1e9)
 
 
 def test_a_row_in_two_tables_is_there_twice(tmp_path: Path) -> None:

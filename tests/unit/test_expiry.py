@@ -13,7 +13,7 @@ from extension.expiry import DAY_S, Announcer, endings, of_note, stage
 from extension.plan import Account, Plan, Publisher
 from extension.sinks import sas
 from extension.store.database import StoreError
-from extension.store.uploader_db import UploaderStore
+from extension.store.uploader_db import KEPT_MEMOS, UploaderStore
 from extension.view import status
 
 END = 1795252680.0
@@ -61,6 +61,18 @@ def test_each_stage_is_said_once_over_restarts(tmp_path: Path) -> None:
     assert [level for level, _ in said] == ["warning", "warning", "warning", "error"]
     assert [text.partition(" in ")[2].partition(";")[0] for _, text in said[:3]] == ["14 d", "7 d", "1 d"]
     assert all("c2VjcmV0" not in text for _, text in said)
+
+
+def test_many_blobs_do_not_make_it_be_said_again(tmp_path: Path) -> None:
+    said: list[str] = []
+    plan = replace(PLAN, publishers=())
+    for _ in range(2):  # two processes
+        store = UploaderStore(str(tmp_path))
+        Announcer(plan, store, lambda: END - 6 * DAY_S, lambda _level, text: said.append(text)).look()
+        for number in range(KEPT_MEMOS + 5):
+            store.remember(f"jsonblob m:container/{number}", "1")
+        store.close()
+    assert len(said) == 1
 
 
 def test_a_new_credential_ends_the_announcement(tmp_path: Path) -> None:

@@ -1,0 +1,143 @@
+"""Single damaged bytes that SQLite's own check does not find: what they hit is left out and said, the rest goes on."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from extension.store import gaps, ledger
+from extension.store.collector_db import CollectorStore
+from extension.store.uploader_db import UploaderStore
+from extension.view import status
+from tests.collector_bed import Bench
+
+
+def _change(bench: Bench, statement: str, *values: object) -> None:
+    """Change the file of a store that is closed, as a bad disk would."""
+    with closing(sqlite3.connect(bench.store.path, isolation_level=None)) as db:
+        db.execute("PRAGMA writable_schema=ON")
+        assert db.execute(statement, values).rowcount > 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"c":[["CounterName","String",\xff"A","B"]],["Value","Double",[1.0,2.0]]]}',
+        b'{"c":[["CounterName","String",["A","B"]],["Value","Double",[1.0,2.0]]',
+        b'{"b":[["CounterName","String",["A","B"]],["Value","Double",[1.0,2.0]]]}',
+        b"{}",
+        b"7",
+        b'[["",""]]',
+    ],
+)
+def test_a_damaged_sample_is_left_out(tmp_path: Path, body: bytes) -> None:
+    bench = Bench(tmp_path)
+    bench.run(50)
+    bench.store.close()
+    oldest = "(SELECT min(rowid) FROM samples)"
+    _change(bench, f"UPDATE samples SET body=CAST(? AS TEXT) WHERE rowid={oldest}", body)
+    bench.start()
+    bench.run(150)
+    bench.deliver()
+    assert len(bench.rows()) == 2 * 3
+    (said,) = [text for text in bench.said if "is damaged in the store" in text]
+    assert said.startswith("the sample of ")
+    assert bench.audit()["ok"]
+
+
+def test_a_damaged_sample_that_is_copied_is_left_out(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(50)
+    (source,) = bench.store.sample_sources()
+    known = list(bench.store.samples(source, 0, 1 << 62))
+    bench.store.close()
+    _change(bench, "UPDATE samples SET body='{\"c\":[[1]]}' WHERE rowid=(SELECT min(rowid) FROM samples)")
+    bench.start()
+    assert list(bench.store.samples(source, 0, 1 << 62)) == known[2:]
+
+
+@pytest.mark.parametrize("value", [b"17\xff5252", b"17952x", b""])
+@pytest.mark.parametrize("key", ["row_index", "last_sample", "generation", "gaps_from", "report", "settled"])
+def test_a_damaged_value_is_none(tmp_path: Path, key: str, value: bytes) -> None:
+    bench = Bench(tmp_path)
+    bench.run(100)
+    bench.deliver()
+    bench.store.put(key, "1")
+    bench.store.close()
+    _change(bench, "UPDATE meta SET value=CAST(? AS TEXT) WHERE key=?", value, key)
+    assert gaps.read(bench.store.path) is not None
+    status.gather(str(tmp_path / "state"))
+    bench.start()
+    bench.run(150)
+    bench.deliver()
+    assert len(bench.rows()) == 2 * 4
+    assert bench.audit()["ok"]
+
+
+@pytest.mark.parametrize("state", ['{"t":1', "{}", "[]", '{"t":"x","state":{}}'])
+def test_damaged_raw_counters_are_none(tmp_path: Path, state: str) -> None:
+    bench = Bench(tmp_path)
+    bench.run(100)
+    with bench.store.transaction():
+        bench.store.put_raw("q", {"t": bench.now, "state": {}})
+    bench.store.close()
+    _change(bench, "UPDATE raw SET state=? WHERE query='q'", state)
+    bench.start()
+    bench.run(100)
+    assert "q" not in bench.store.raw()
+
+
+def test_a_damaged_name_in_the_schema_is_a_damaged_store(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(100)
+    bench.store.close()
+    _change(bench, "UPDATE sqlite_master SET sql=replace(sql, 'moniker', 'nonsens') WHERE name='outbox'")
+    said: list[str] = []
+    store = CollectorStore(str(tmp_path / "state"), max_bytes=64 << 20, report=said.append)
+    assert "malformed: table outbox lacks moniker" in said[0]
+    assert (tmp_path / "state" / "collector.db.corrupt").exists()
+    store.close()
+    bench.start()
+    bench.run(150)
+    bench.deliver()
+    assert len(bench.rows()) > 0
+
+
+def test_a_schema_in_other_words_is_whole(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(100)
+    bench.store.close()
+    _change(bench, "UPDATE sqlite_master SET sql=replace(sql, ', n INTEGER', ',  n  INTEGER') WHERE name='outbox'")
+    bench.start()
+    assert bench.said == []
+    assert not (tmp_path / "state" / "collector.db.corrupt").exists()
+
+
+def test_a_damaged_table_name_holds_no_other_batch_up(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(200)
+    bench.store.close()
+    _change(bench, "UPDATE outbox SET tbl=CAST(? AS TEXT) WHERE id=(SELECT min(id) FROM outbox)", b"T\xff\xfe")
+    uploads = UploaderStore(str(tmp_path / "state"))
+    assert next(batch.table for batch in uploads.pending("m")) == "T\ufffd\ufffd"
+    uploads.close()
+    bench.start()
+    bench.run(100)
+    bench.deliver()
+    assert sum(balance.queued for balance in ledger.read(str(tmp_path / "state")).values()) == 0
+
+
+def test_a_damaged_note_of_an_error_is_none(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(200)
+    bench.deliver()
+    folder = str(tmp_path / "state")
+    (table, *_) = ledger.read(folder)
+    uploads = UploaderStore(folder)
+    for text in ("{", "[]", '{"code":1}', '{"code":"a","message":"b","time":"c"}'):
+        uploads.note(f"error:{table}", text)
+        assert ledger.read(folder)[table].last_error is None
+    uploads.close()
