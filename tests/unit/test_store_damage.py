@@ -82,7 +82,7 @@ def test_damaged_raw_counters_are_none(tmp_path: Path, state: str) -> None:
     bench = Bench(tmp_path)
     bench.run(100)
     with bench.store.transaction():
-        bench.store.put_raw("q", {"t": bench.now, "state": {}})
+        bench.store.put_raw([("q", {"t": bench.now, "state": {}})])
     bench.store.close()
     _change(bench, "UPDATE raw SET state=? WHERE query='q'", state)
     bench.start()
