@@ -14,6 +14,7 @@ from extension.channel import Channel
 PLAN_DEADLINE_S = 30.0
 LOCK_PATIENCE_S = 5.0
 CONFIG_ERROR = 53
+COLLECTOR = "extension.collector"
 
 
 class PlanError(Exception):
@@ -55,7 +56,7 @@ def hold_lock(state_dir: str, module: str) -> int:
     Returns the descriptor; raises LockError.
     """
     path = os.path.join(state_dir, module.rpartition(".")[2] + ".lock")
-    before = locks.last(path)
+    before = locks.last(path) if module == COLLECTOR else 0  # no other asks anybody
     try:
         fd = _take(path, module)
     except locks.HeldError as held:
@@ -94,7 +95,7 @@ def start(module: str) -> tuple[descriptor.Descriptor, plan.Plan, Channel] | int
     except (LockError, OSError) as error:
         channel.state("error", str(error))
         return 1
-    if module == "extension.collector":
+    if module == COLLECTOR:
         for text in warnings:
             channel.log("warning", f"configuration: {text}")
     return where, loaded, channel

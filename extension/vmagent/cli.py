@@ -87,12 +87,12 @@ def _act(agent: LocalAgent, action: str, package: str | None, settings: Settings
 
 def _settings(public: str | None, protected: str | None) -> Settings | None:
     """Both files read, and taken out of what people keep them in; None if neither was given."""
+    if public is None and protected is None:
+        return None
     from extension.config.problems import Problems
     from extension.config.settings_file import is_wrapped, unwrapped
     from extension.config.values import PROTECTED, PUBLIC
 
-    if public is None and protected is None:
-        return None
     given = {root: _read(path) for root, path in ((PUBLIC, public), (PROTECTED, protected)) if path is not None}
     if not any(isinstance(one, dict) and is_wrapped(one) for one in given.values()):
         return Settings(given.get(PUBLIC), given.get(PROTECTED))
