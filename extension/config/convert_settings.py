@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from extension.config import instance
 from extension.config.convert_streams import asked
 from extension.config.counters30 import CLASSES
-from extension.config.lad30_logs import FACILITIES
+from extension.config.syslog_names import FACILITIES
 from extension.plan import Account, Derived, Plan, Query
 
 SYSLOG = frozenset(("syslog", "mdsd.syslog"))

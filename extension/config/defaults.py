@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from extension.config.counters30 import CLASSES, Builtin, CounterClass
-from extension.config.lad30_logs import FACILITIES
+from extension.config.syslog_names import FACILITIES
 
 ACCOUNT = "__DIAGNOSTIC_STORAGE_ACCOUNT__"
 RESOURCE_ID = "__VM_OR_VMSS_RESOURCE_ID__"

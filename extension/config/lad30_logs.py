@@ -9,18 +9,11 @@ from extension.config.lad30_sinks import Sinks
 from extension.config.model30 import JSON_BLOB, Findings, Hub, LogSource, Sink
 from extension.config.problems import Problems
 from extension.config.reading import Reading
+from extension.config.syslog_names import FACILITIES, SEVERITIES
 from extension.config.values import MONITOR, PROTECTED, PUBLIC, Object, member
 
 SYSLOG_SOURCE = "mdsd.syslog"
 SYSLOG_EVENT = "LinuxSyslog"
-SEVERITIES = (
-    "LOG_EMERG", "LOG_ALERT", "LOG_CRIT", "LOG_ERR", "LOG_WARNING", "LOG_NOTICE", "LOG_INFO", "LOG_DEBUG",
-)  # fmt: skip
-FACILITIES = (
-    "LOG_AUTH", "LOG_AUTHPRIV", "LOG_CRON", "LOG_DAEMON", "LOG_FTP", "LOG_KERN", "LOG_LOCAL0", "LOG_LOCAL1",
-    "LOG_LOCAL2", "LOG_LOCAL3", "LOG_LOCAL4", "LOG_LOCAL5", "LOG_LOCAL6", "LOG_LOCAL7", "LOG_LPR", "LOG_MAIL",
-    "LOG_NEWS", "LOG_SYSLOG", "LOG_USER", "LOG_UUCP",
-)  # fmt: skip
 NONE = "NONE"
 _SYSLOG = f"{MONITOR}.syslogEvents"
 _GIVEN_UP = "; LAD refuses the whole settings"

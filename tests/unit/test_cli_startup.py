@@ -40,7 +40,7 @@ def test_the_help_says_what_the_commands_say_of_themselves() -> None:
 def test_status_of_nothing_installed_loads_no_sinks_and_no_plan(tmp_path: Path) -> None:
     modules = loaded("status", "--state-dir", str(tmp_path / "none"))
     assert "extension.view.status" in modules
-    assert not modules & {"extension.expiry", "extension.plan", "extension.sinks", "urllib.parse", "inspect"}
+    assert not modules & {"extension.expiry", "extension.plan", "extension.sinks", "urllib.parse"}
     assert status._EXPIRY == expiry.NOTE
 
 

@@ -20,9 +20,9 @@ from extension.config.build import generate
 from extension.config.convert_files import PLACEHOLDER, without_secrets
 from extension.config.convert_streams import asked, streams
 from extension.config.defaults import public_settings
-from extension.config.lad30_logs import FACILITIES
 from extension.config.machine import Machine
 from extension.config.plan import planned
+from extension.config.syslog_names import FACILITIES
 from extension.plan import Account
 from tests.daemon_bed import document
 

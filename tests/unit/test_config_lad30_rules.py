@@ -11,9 +11,9 @@ from lxml import etree
 
 from extension.config.build import Generated, generate
 from extension.config.counters30 import CLASSES
-from extension.config.lad30_logs import FACILITIES, SEVERITIES
 from extension.config.machine import Machine
 from extension.config.secrets import SecretError
+from extension.config.syslog_names import FACILITIES, SEVERITIES
 
 NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
 SAS = "sv=2018-03-28&ss=bt&srt=sco&sp=acluw&st=2026-01-01T00%3A00%3A00Z&se=2031-05-06T07%3A08%3A09Z&sig=Zm9vYmFy"

@@ -73,5 +73,9 @@ def test_settings_of_lad_23_need_nothing_slow_and_nothing_of_later_ones(files: P
     assert not modules & (SLOW | OF_30)
 
 
+def test_settings_to_start_from_need_no_xml() -> None:
+    assert not loaded("init") & (SLOW | {"lxml", "extension.config.values"})
+
+
 def test_a_check_needs_no_more_than_generating(files: Path) -> None:
     assert not loaded("check", str(files / "both")) & (SLOW | OF_23)
