@@ -177,7 +177,7 @@ class Watchdog:
             write = {"error": self.log.error, "warning": self.log.warning}.get(str(event["level"]), self.log.info)
             write(f"{component.name}: {event['message']}")
         elif kind == "hello":
-            component.deadline = float(str(event["deadline"]))
+            component.promised(float(str(event["deadline"])), now)
 
     def _reap(self) -> None:
         while True:
