@@ -83,7 +83,9 @@ class Collector:
         self._dropping: dict[str, float] = {}
         self._upload = False
         self._housekeeping = self._forgot = 0.0
-        self._shown: list[tuple[str, str]] = []
+        self._shown = 0
+        self.changes = 0
+        """Grows whenever a query's complaints, its source or what is wrong with a better one change."""
         self._gaps = GapKeeper(self.store.db)
         self._elapsed = steps.Elapsed()
         self._set_back = False
@@ -316,7 +318,9 @@ class Collector:
             asked.source, asked.why = NO_SOURCE, str(error)
             self._complain(asked, {f"query failed: {error}"})
             return Output(), {ALL: "query failed"}
-        asked.source, asked.why = reading.source, reading.why
+        if reading.source != asked.source or reading.why != asked.why:
+            asked.source, asked.why = reading.source, reading.why
+            self.changes += 1
         output = self._engine.on_instances(asked.query, reading.instances, reading.types, at_us, now)
         reasons = {**reading.skipped, **output.skipped}
         for reason, n in reasons.items():
@@ -326,8 +330,9 @@ class Collector:
 
     def _complain(self, asked: Asked, found: set[str]) -> None:
         """Log what is new since the last sample, and that it is over: one line per state change."""
-        if not found and not asked.complaints:
+        if found == asked.complaints:
             return
+        self.changes += 1
         for reason in sorted(found - asked.complaints):
             self.log("warning", f"{asked.query.target.event}: {reason}")
         if asked.complaints and not found:
@@ -341,9 +346,8 @@ class Collector:
             self.skipped["other"] = self.skipped.get("other", 0) + n
 
     def _keep_house(self, now: float) -> None:
-        answering = [(asked.source, asked.why) for asked in self.asked]
-        if answering != self._shown:
-            self._shown = answering
+        if self.changes != self._shown:
+            self._shown = self.changes
             self.store.put_report(self.report())
         if abs(now - self._housekeeping) < HOUSEKEEPING_S:
             return

@@ -32,7 +32,12 @@ def watch_deadline(plan: Plan) -> float:
 
 def health(collector: Collector, others: Sequence[str] = ()) -> tuple[str, str]:
     """(level, message) for status; ``others``: what is wrong besides the sampling, such as with the JSON sockets."""
-    level, message = _sampling(collector)
+    return with_others(_sampling(collector), others)
+
+
+def with_others(found: tuple[str, str], others: Sequence[str]) -> tuple[str, str]:
+    """What there is to say of the sampling, and ``others``."""
+    level, message = found
     if not others:
         return level, message
     sampling = [] if level == "ok" else [message]
@@ -99,10 +104,13 @@ def main(clock: Callable[[], float] = time.time) -> int:
     channel.call_uploader()
     balance = LedgerWatch(store.balances, clock)
     told = float("-inf")
+    sampling, seen = _sampling(collector), collector.changes
     gc.collect()
     gc.freeze()  # what is there now stays: later collections need not look at it
     while not channel.stopping:
-        channel.state(*health(collector, [*store.problems(), *inputs.problems(), *balance.problems()]))
+        if collector.changes != seen:
+            sampling, seen = _sampling(collector), collector.changes
+        channel.state(*with_others(sampling, [*store.problems(), *inputs.problems(), *balance.problems()]))
         opened.attend()
         inputs.attend()
         if collector.take_upload():  # of the inputs

@@ -66,6 +66,10 @@ class Component:
         if kind in ("sample", "batch"):
             self.backoff.reset()
 
+    def promised(self, deadline: float, now: float) -> None:
+        """It will show progress within ``deadline`` seconds, from now on: what it did before took another time."""
+        self.deadline, self.last_progress = deadline, now
+
     def reported(self, level: str, message: str) -> None:
         """It said how it is."""
         self.level, self.message = level, message

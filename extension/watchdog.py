@@ -94,6 +94,8 @@ class Watchdog:
             if self._reload and not self._handover:
                 self._reload = False
                 self._load_again()  # before the report: one of a refusal that is over would be taken for a new one
+                if self._stopping:
+                    break
             if self._publish_at and now >= self._publish_at:
                 self._publish()
             self._wait(self._next_deadline(now) - now)
@@ -175,7 +177,7 @@ class Watchdog:
             write = {"error": self.log.error, "warning": self.log.warning}.get(str(event["level"]), self.log.info)
             write(f"{component.name}: {event['message']}")
         elif kind == "hello":
-            component.deadline = float(str(event["deadline"]))
+            component.promised(float(str(event["deadline"])), now)
 
     def _reap(self) -> None:
         while True:

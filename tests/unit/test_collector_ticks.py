@@ -232,6 +232,28 @@ def test_a_failing_source_is_said_once_and_its_recovery_too(bench: Bench) -> Non
     assert sum("complete again" in text for text in bench.said) == 1
 
 
+def test_what_health_says_changes_with_what_is_counted_as_a_change(bench: Bench) -> None:
+    seen: list[tuple[int, tuple[str, str]]] = []
+
+    def after(until: float) -> None:
+        bench.run_until(until)
+        seen.append((bench.collector.changes, health(bench.collector)))
+
+    after(MINUTE + 16)
+    after(MINUTE + 31)
+    assert seen[0] == seen[1]
+    bench.source.fails = True
+    after(MINUTE + 46)
+    after(MINUTE + 61)
+    bench.source.fails, bench.source.skipped = False, {"half of it is missing": 1}
+    after(MINUTE + 76)
+    bench.source.skipped = {}
+    after(MINUTE + 91)
+    assert [level for _, (level, _) in seen] == ["ok", "ok", "warning", "warning", "warning", "ok"]
+    assert seen[2] == seen[3]
+    assert len({changes for changes, _ in seen}) == len({found for _, found in seen}) + 1  # well again is a change too
+
+
 def test_reasons_are_counted_and_logged_once(bench: Bench) -> None:
     bench.source.skipped = {"cpu 1 went away": 1}
     bench.run_until(MINUTE + 61)

@@ -47,6 +47,17 @@ def test_a_hang_is_missing_progress() -> None:
     assert not component.hung(90.0)
 
 
+def test_a_shorter_deadline_counts_from_when_it_is_promised() -> None:
+    component = _component()
+    component.started(1, 0.0)
+    component.promised(60.0, 0.1)
+    assert not component.hung(50.0)
+    component.promised(3.0, 50.0)  # reading the configuration took longer than a sample may
+    assert not component.hung(53.0)
+    assert component.hung(53.1)
+    assert component.state == "starting"
+
+
 def test_health_and_messages() -> None:
     component = _component()
     component.started(1, 0.0)
