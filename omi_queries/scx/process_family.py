@@ -16,6 +16,7 @@ from omi_queries.types import Instance
 
 OS_NAME = "Linux Distribution"
 _MAX_PLANS = 8
+_WIDE = 24  # properties: 3,000 kept instances of SELECT * would take megabytes and save little beside its files
 
 
 class _Facts(NamedTuple):
@@ -26,7 +27,7 @@ class _Facts(NamedTuple):
 
 
 class _Plan:
-    """How the instances for one set of needed properties are made; those of steady processes are kept."""
+    """How the instances for one set of needed properties are made; small ones of steady processes are kept."""
 
     def __init__(
         self, facts: _Facts, base: Instance, stat: list[tuple[str, StatColumn]], files: list[tuple[str, FileColumn]]
@@ -40,6 +41,8 @@ class _Plan:
 
     def instances(self, processes: Sequence[Process], walk: Walk) -> list[Instance]:
         """An instance of each process with all that its stat tells, rates as if it were idle."""
+        if len(self._base) > _WIDE:
+            return self._made(processes)
         kept = self._kept
         if len(kept) > len(walk.processes):
             kept = self._kept = {one: kept[one] for one in walk.processes.values() if one in kept}

@@ -57,7 +57,7 @@ class Sampled:
         self.ring.sample(self._clock())
         for note in self._notes:
             ask.skip(note)
-        _, plain = self._family.sample(ask._replace(old=None, needs=ask.needs - self._rates))
+        _, plain = self._family.sample(ask._replace(old=None, where=None, needs=ask.needs - self._rates))
         fill = self._fill(ask, self.ring)
         found: list[Instance] = [{**self._template, **one} for one in plain]
         for instance in found:

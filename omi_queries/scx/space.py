@@ -30,11 +30,12 @@ class Space:
         """
         if ask.tick is None or ask.tick != self._tick:
             self._tick, self._known, self._failed = ask.tick, {}, {}
-        known = self._known
+        known, statvfs = self._known, self._statvfs
         local, others = self._by_kind(file_systems)
         asked = [path for path in local if path not in known] if known or self._failed else local
         try:
-            known.update(zip(asked, map(self._statvfs, asked), strict=True))
+            for path in asked:
+                known[path] = statvfs(path)
         except (OSError, ValueError):
             others = [one for one in file_systems if one.online]  # asked one by one from there on
         for one in others:
