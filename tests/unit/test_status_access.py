@@ -28,7 +28,8 @@ def _as_another(short_path: Path, *words: str) -> subprocess.CompletedProcess[st
     short_path.chmod(0o755)
     folder.chmod(0o700 if os.geteuid() == 0 else 0)
     other = "os.setgid(65534); os.setuid(65534); " if os.geteuid() == 0 else ""
-    everything = "import os, sys; from extension import cli; cli._parser(('-', *cli.COMMANDS))"  # that user may not read the program
+    # that user may not read the program, so all of it is loaded first
+    everything = "import os, sys; from extension import cli; cli._parser(('-', *cli.COMMANDS))"
     code = f"{everything}; {other}sys.exit(cli.main(sys.argv[1:]))"
     environ = {**os.environ, "LAD_STATE_DIR": str(folder)}
     try:
