@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from extension.pipeline import sizes
-from extension.pipeline.metrics import Statistics
+from extension.pipeline.metrics import Statistics, metric_columns
 from extension.plan import LadQuery
 from extension.rows import keys
 from extension.rows.columns import repaired
@@ -31,17 +31,7 @@ def metric_rows(
     fixed_size = -1
     rows: list[tuple[Row, int]] = []
     for name, s in counters.items():
-        columns: dict[str, EdmValue] = {
-            spec.column_name: ("String", name),
-            "Total": ("Double", s.total),
-            "Minimum": ("Double", s.minimum),
-            "Maximum": ("Double", s.maximum),
-            "Average": ("Double", s.total / s.count),
-            "Count": ("Int32", s.count),
-            "Last": ("Double", s.last),
-            **identity,
-            "TIMESTAMP": stamp,
-        }
+        columns = {**metric_columns(name, s, spec), **identity, "TIMESTAMP": stamp}
         name_size = 2 * sizes.text_bytes(name) if columns[spec.column_name][1] is name else 0
         if fixed_size < 0:
             if repaired(columns)[1] or not partition_key:

@@ -71,19 +71,24 @@ def aggregate(found: Iterable[Pair]) -> Aggregation:
     return Aggregation(counters, skipped)
 
 
+def metric_columns(name: str, s: Statistics, spec: LadQuery) -> dict[str, EdmValue]:
+    """What a row says of a counter's window, in LAD's order."""
+    return {
+        spec.column_name: ("String", name),
+        "Total": ("Double", s.total),
+        "Minimum": ("Double", s.minimum),
+        "Maximum": ("Double", s.maximum),
+        "Average": ("Double", s.total / s.count),
+        "Count": ("Int32", s.count),
+        "Last": ("Double", s.last),
+    }
+
+
 def metric_records(counters: dict[str, Statistics], spec: LadQuery, window_start: int) -> list[Record]:
     """Two records per counter, same columns and PartitionKey, mirrored RowKeys; ``window_start`` in Unix seconds."""
     out = []
     for name, s in counters.items():
-        columns: dict[str, EdmValue] = {
-            spec.column_name: ("String", name),
-            "Total": ("Double", s.total),
-            "Minimum": ("Double", s.minimum),
-            "Maximum": ("Double", s.maximum),
-            "Average": ("Double", s.total / s.count),
-            "Count": ("Int32", s.count),
-            "Last": ("Double", s.last),
-        }
+        columns = metric_columns(name, s, spec)
         first, second = keys.metric_row_keys(name, window_start, spec.instance_id)
         out.append(Record(columns, spec.partition_key, first))
         out.append(Record(columns, spec.partition_key, second, twin=True))
