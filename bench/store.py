@@ -92,12 +92,13 @@ class MeteredConnection:
 def metered(store: CollectorStore, meter: Meter) -> None:
     """Let ``meter`` count what ``store`` does."""
     commit = store.commit
-    for name in dir(store):
-        found = getattr(store, name)
-        if callable(found) and not name.startswith("_") and name not in ("db", "commit", "transaction"):
-            setattr(store, name, meter.inside(found))
+    for part in (store, store.samples):
+        for name in dir(part):
+            found = getattr(part, name)
+            if callable(found) and not name.startswith("_") and name not in ("db", "commit", "transaction"):
+                setattr(part, name, meter.inside(found))
     store.commit = meter.inside(lambda change: commit(meter.outside(change)))  # type: ignore[method-assign]
-    store.db = MeteredConnection(store.db, meter)  # type: ignore[assignment]
+    store.db = store.samples._db = MeteredConnection(store.db, meter)  # type: ignore[assignment]
 
 
 def deliver(uploads: UploaderStore, plan: Plan) -> None:

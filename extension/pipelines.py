@@ -86,13 +86,13 @@ class Pipelines:
                 known = fresh[consumer.id] = int(now) // duration * duration
             self.closed[consumer.id] = self._written[consumer.id] = known
         self._due = None
-        unread = [source for source in self._store.sample_sources() if source not in self._readers]
+        unread = [source for source in self._store.samples.sources() if source not in self._readers]
 
         def change() -> None:
             for key, end in fresh.items():
                 self._store.set_closed(key, end)
             for source in unread:
-                self._store.trim_samples(source, 1 << 62)
+                self._store.samples.trim(source, 1 << 62)
 
         if fresh or unread:
             self._store.commit(change)
@@ -137,9 +137,9 @@ class Pipelines:
 
     def _insert(self, event: str, dated: list[Dated] | Named, now: float, tally: Tally) -> None:
         if event in self._readers and isinstance(dated, Named):
-            self._store.add_sample(event, dated.at_us, dated)
+            self._store.samples.add(event, dated.at_us, dated)
         elif event in self._readers:
-            self._store.add_samples(event, dated)
+            self._store.samples.add_dated(event, dated)
         if self._engine.publishes(event):
             self.keep(event, self._engine.on_insert(event, dated), now, tally)
 
@@ -169,7 +169,7 @@ class Pipelines:
             if consumer.id in missed:
                 self._count_late(consumer, missed[consumer.id], now, tally)
         if kept:
-            self._store.add_samples(source, kept)
+            self._store.samples.add_dated(source, kept)
         if self._engine.publishes(source):
             self.keep(source, self._engine.on_insert(source, dated), now, tally)
 
@@ -201,7 +201,7 @@ class Pipelines:
                 upto = int(now) // duration * duration + duration
             if upto <= before:
                 continue
-            starts = self._store.window_starts(consumer.event.source, before, upto, duration)
+            starts = self._store.samples.window_starts(consumer.event.source, before, upto, duration)
             for start in starts:
                 self._close_one(consumer, start, now, tally)
             closed[consumer.id] = upto
@@ -211,7 +211,7 @@ class Pipelines:
         for source in touched:
             oldest = min(closed[c.id] for c in self._readers[source])
             if oldest != self._trimmed.get(source):  # an hour's window holds its samples back for an hour
-                self._store.trim_samples(source, oldest * ticks.SECOND_US)
+                self._store.samples.trim(source, oldest * ticks.SECOND_US)
                 tally.trimmed[source] = oldest
         tally.closed = closed
 
@@ -231,10 +231,10 @@ class Pipelines:
         event = consumer.event
         if event.lad is not None and not self._engine.groups_by_identity(event):
             by, of = event.lad.column_name, event.lad.column_value
-            pairs = self._store.pairs(event.source, begin, end, by, of)
+            pairs = self._store.samples.pairs(event.source, begin, end, by, of)
             yield self._engine.on_metrics(event, event.lad, pairs, start, now)
             return
-        found = self._store.samples(event.source, begin, end)
+        found = self._store.samples.read(event.source, begin, end)
         whole = event.target.store == "local" or event.lad is not None
         for part in [found] if whole else _chunks(found):
             yield self._engine.on_window(event, part, start, now, route=consumer.route)
@@ -243,15 +243,15 @@ class Pipelines:
         """The clock was set back: write the windows that had begun, or their time would come a second time and mix
         two passes in one row. The rows of the second pass replace them."""
         duration = consumer.event.duration
-        for start in self._store.window_starts(consumer.event.source, begin, begin + FUTURE_S, duration):
+        for start in self._store.samples.window_starts(consumer.event.source, begin, begin + FUTURE_S, duration):
             self._close_one(consumer, start, start + duration, tally)
 
     def forget_ahead(self, begin: int) -> None:
         """Forget samples of queries that are dated at or after ``begin`` (Unix s): the clock was set back to it."""
         external = {c.event.source for c in self.consumers if c.external}
-        for source in self._store.sample_sources():
+        for source in self._store.samples.sources():
             if source not in external:
-                self._store.forget_from(source, begin * ticks.SECOND_US)
+                self._store.samples.forget_from(source, begin * ticks.SECOND_US)
 
     def accept(self, tally: Tally) -> None:
         """The transaction that ``tally`` describes is committed."""

@@ -10,20 +10,14 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, TypeVar
 
 from extension.pipeline.batches import Batch
-from extension.pipeline.metrics import Pair
-from extension.pipeline.named import Named
-from extension.pipeline.records import Record
 from extension.rows.packed import pack
-from extension.rows.ticks import SECOND_US, iso
-from extension.store import bodies, carry, drops, gaps, ledger, salvage
+from extension.store import bodies, carry, drops, gaps, ledger, salvage, samples
 from extension.store.acks import Acknowledgements
 from extension.store.bounds import Bounds
 from extension.store.bounds import free_bytes as disk_free
@@ -40,14 +34,8 @@ from extension.store.database import (
 from extension.store.deflate import compressed
 
 T = TypeVar("T")
-_DAMAGED = (ValueError, LookupError, TypeError, AttributeError)
-"""What :mod:`extension.store.bodies` raises of a text whose bytes were damaged on the disk."""
-
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS samples(source TEXT, t INTEGER, body TEXT NOT NULL);
-DROP INDEX IF EXISTS samples_by_time;
-CREATE INDEX IF NOT EXISTS samples_at ON samples(t, source);
 CREATE TABLE IF NOT EXISTS windows(id TEXT PRIMARY KEY, closed INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS raw(query TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, t REAL NOT NULL, moniker TEXT NOT NULL,
@@ -57,9 +45,7 @@ CREATE TABLE IF NOT EXISTS given_up(batch INTEGER PRIMARY KEY, tbl TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS produced(tbl TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dropped(tbl TEXT, reason TEXT, n INTEGER NOT NULL, PRIMARY KEY(tbl, reason)) WITHOUT ROWID;
 """
-_SCHEMA += gaps.SCHEMA
-KEPT_SAMPLES_S = 90
-"""Samples of the newest minute and a half are not given up: windows of a minute need them."""
+_SCHEMA += samples.SCHEMA + gaps.SCHEMA
 KEPT_GIVEN_UP = 5000
 """Batches that were dropped so long ago that none of them can be on its way any more need not be remembered."""
 
@@ -90,7 +76,6 @@ class CollectorStore:
         self._clock = clock
         self._acks = Acknowledgements(self._uploads, report)
         self._reported = ""
-        self._bodies = bodies.Bodies()
         self._damaged: set[str] = set()
         try:
             self.db = self._open()
@@ -101,6 +86,7 @@ class CollectorStore:
             os.unlink(self._reserve)  # it is kept for this: even to open the store takes room
             self.db = self._open()
             self.generation = self._generation()
+        self.samples = samples.Samples(self.db, self._tell_damage)
         self._bounds = Bounds(
             self.db,
             folder,
@@ -108,7 +94,7 @@ class CollectorStore:
             min_free_bytes=min_free_bytes,
             report=report,
             drop_oldest=self._give_up,
-            thin_samples=self._thin_samples,
+            thin_samples=self.samples.thin,
             free=free_bytes or partial(disk_free, folder),
         )
         self._inode = inode(self.path)
@@ -246,62 +232,7 @@ class CollectorStore:
         rows = [(query, bodies.to_json(state)) for query, state in states]
         self.db.executemany("INSERT OR REPLACE INTO raw VALUES(?,?)", rows)
 
-    # -- samples and windows
-
-    def add_sample(self, source: str, at_us: int, found: Sequence[Record] | Named) -> None:
-        """Append the records that one run put into the local table ``source``."""
-        self.db.execute("INSERT INTO samples VALUES(?,?,?)", (source, at_us, self._bodies.encode(found)))
-
-    def add_samples(self, source: str, dated: Iterable[tuple[int, Record]]) -> None:
-        """Append (time, record) pairs; neighbours of one time are kept together."""
-        for at_us, group in groupby(dated, itemgetter(0)):
-            self.add_sample(source, at_us, [record for _, record in group])
-
-    def samples(self, source: str, begin_us: int, end_us: int) -> Iterator[tuple[int, Record]]:
-        """(time, record) pairs of [begin, end) in time order, insertion order for equal times."""
-        for t, body in self._found(source, begin_us, end_us):
-            try:
-                found = list(bodies.decode(body))
-            except _DAMAGED:
-                self._tell_damage(_sample(source, t))
-                continue
-            for record in found:
-                yield t, record
-
-    def pairs(self, source: str, begin_us: int, end_us: int, by: str, of: str) -> Iterator[Pair]:
-        """The names in column ``by`` and the values in column ``of`` of :meth:`samples`, without making those."""
-        for t, body in self._found(source, begin_us, end_us):
-            try:
-                found = self._bodies.pairs(body, by, of)
-            except _DAMAGED:
-                self._tell_damage(_sample(source, t))
-                continue
-            yield from found
-
-    def _found(self, source: str, begin_us: int, end_us: int) -> sqlite3.Cursor:
-        return self.db.execute(
-            "SELECT t, body FROM samples WHERE source=? AND t>=? AND t<? ORDER BY t, rowid", (source, begin_us, end_us)
-        )
-
-    def window_starts(self, source: str, begin: int, end: int, duration: int) -> list[int]:
-        """Starts (Unix s) of the windows of ``duration`` s within [begin, end) that have samples, ascending."""
-        rows = self.db.execute(
-            "SELECT DISTINCT t/? FROM samples WHERE source=? AND t>=? AND t<? ORDER BY 1",
-            (duration * SECOND_US, source, begin * SECOND_US, end * SECOND_US),
-        )
-        return [number * duration for (number,) in rows]
-
-    def sample_sources(self) -> list[str]:
-        """The local tables that hold samples."""
-        return [source for (source,) in self.db.execute("SELECT DISTINCT source FROM samples")]
-
-    def trim_samples(self, source: str, before_us: int) -> None:
-        """Forget samples that no window needs any more."""
-        self.db.execute("DELETE FROM samples WHERE source=? AND t<?", (source, before_us))
-
-    def forget_from(self, source: str, at_us: int) -> None:
-        """Forget samples that are dated ``at_us`` or later: the clock was set back, and their time comes again."""
-        self.db.execute("DELETE FROM samples WHERE source=? AND t>=?", (source, at_us))
+    # -- windows
 
     def closed_until(self, window: str) -> int | None:
         """End (Unix s) of the newest closed window of a derived event, None if it never ran."""
@@ -365,14 +296,6 @@ class CollectorStore:
             self.db.execute("DELETE FROM given_up WHERE batch <= ?", (found[-1][0] - KEPT_GIVEN_UP,))
         return rows
 
-    def _thin_samples(self) -> int:
-        """In the open transaction, forget the oldest quarter of the samples, but none of the newest minutes."""
-        oldest, newest = self.db.execute("SELECT min(t), max(t) FROM samples").fetchone()
-        if oldest is not None:
-            before = min(oldest + (newest - oldest) // 4, newest - KEPT_SAMPLES_S * SECOND_US)
-            self.db.execute("DELETE FROM samples WHERE t <= ?", (before,))
-        return 0
-
     def _take_back(self, acked: set[int]) -> None:
         """What was dropped here and delivered all the same is not counted as dropped."""
         for batch, table, reason, n in self.db.execute("SELECT batch, tbl, reason, n FROM given_up").fetchall():
@@ -434,7 +357,3 @@ class CollectorStore:
         """Close both files."""
         self._acks.close()
         self.db.close()
-
-
-def _sample(source: str, at_us: int) -> str:
-    return f"the sample of {source} at {iso(at_us)}"

@@ -47,8 +47,8 @@ class Ticks:
         rows = [Row("pk", f"{self.number}-{i}", {"S": ("String", os.urandom(size).hex())}) for i in range(10)]
 
         def change() -> None:
-            self.store.add_sample("s", self.number, [Record({"V": ("Double", self.number / 7)})])
-            self.store.trim_samples("s", self.number - 60)
+            self.store.samples.add("s", self.number, [Record({"V": ("Double", self.number / 7)})])
+            self.store.samples.trim("s", self.number - 60)
             if self.number % 10 == 0:
                 self.store.queue([Batch("m", "T", rows)], float(self.number))
 
@@ -137,14 +137,14 @@ def test_the_newest_samples_win_where_nothing_else_can_go(disk: Path) -> None:
     def tick() -> bool:
         ticks.number += 1
         record = Record({f"C{i}": ("String", os.urandom(40).hex()) for i in range(20)})
-        return ticks.store.commit(lambda: ticks.store.add_sample("s", ticks.number * 1_000_000, [record]))
+        return ticks.store.commit(lambda: ticks.store.samples.add("s", ticks.number * 1_000_000, [record]))
 
     for _ in range(20):
         assert tick()
     fill(disk)
     kept = [tick() for _ in range(3000)]
     assert all(kept), kept.count(False)
-    times = [at // 1_000_000 for at, _ in ticks.store.samples("s", 0, 10**12)]
+    times = [at // 1_000_000 for at, _ in ticks.store.samples.read("s", 0, 10**12)]
     assert times[-1] == ticks.number
     assert set(range(ticks.number - 89, ticks.number + 1)) <= set(times)
     assert len([text for text in ticks.said if "made of fewer" in text]) == 1

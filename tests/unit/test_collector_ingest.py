@@ -113,7 +113,7 @@ def test_a_routed_row_has_the_window_s_start(tmp_path: Path) -> None:
     assert first.columns["TIMESTAMP"] == ("DateTime", "2026-11-21T09:18:00Z")
     assert [r.columns["Msg"][1] for r in (first, second)] == ["a", "b"]
     assert first.row_key != second.row_key
-    assert list(bench.store.samples("s", 0, 1 << 62)) == []  # nobody needs them any more
+    assert list(bench.store.samples.read("s", 0, 1 << 62)) == []  # nobody needs them any more
 
 
 def test_rows_of_the_window_that_runs_already_count_and_late_ones_are_lost_and_counted(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_rows_dated_days_ahead_are_refused(tmp_path: Path) -> None:
     bench = Bench(tmp_path, ROUTED)
     assert bench.send("s", (MINUTE + 200_000, _msg()), (MINUTE + 3600, _msg()))
     assert bench.collector.skipped == {"s: dated more than a day ahead": 1}
-    assert len(list(bench.store.samples("s", 0, 1 << 62))) == 1
+    assert len(list(bench.store.samples.read("s", 0, 1 << 62))) == 1
 
 
 def test_a_source_that_nobody_reads_is_counted(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_reload_keeps_the_open_window_and_forgets_what_nobody_reads(tmp_path: 
     assert bench.send("s", (MINUTE + 6, _msg("a")))
     assert bench.send("t", (MINUTE + 6, _msg("b")))
     bench.restart(replace(ROUTED, routes=(*ROUTED.routes, Route("s", 10, _table("New")))))
-    assert list(bench.store.samples("t", 0, 1 << 62)) == []
+    assert list(bench.store.samples.read("t", 0, 1 << 62)) == []
     bench.run_until(MINUTE + 70)
     assert [r.columns["Msg"][1] for r in bench.rows("Routed")] == ["a"]
     assert bench.stamps("New") == ["09:18:00"]  # its first window is the one that was running
@@ -299,7 +299,7 @@ def test_a_store_that_takes_nothing_acknowledges_nothing(tmp_path: Path) -> None
         taken += 1
     assert 0 < taken < 100
     assert bench.collector.skipped == {"event refused: store full": 1}
-    assert len(list(bench.store.samples("s", 0, 1 << 62))) == taken
+    assert len(list(bench.store.samples.read("s", 0, 1 << 62))) == taken
 
 
 def test_lone_surrogates_become_text_that_can_be_stored(tmp_path: Path) -> None:

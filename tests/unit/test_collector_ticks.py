@@ -195,7 +195,7 @@ def test_finish_writes_the_open_windows_once(tmp_path: Path) -> None:
 def test_samples_are_forgotten_when_every_window_has_had_them(tmp_path: Path) -> None:
     bench = Bench(tmp_path, _plan(durations=(60, 120)))
     bench.run_until(MINUTE + 600)
-    times = [t for t, _ in bench.store.samples("s15", 0, 2**62)]
+    times = [t for t, _ in bench.store.samples.read("s15", 0, 2**62)]
     assert min(times) >= (MINUTE + 600) // 120 * 120 * 10**6
 
 
@@ -293,13 +293,13 @@ def test_samples_are_forgotten_once_when_no_window_needs_them(tmp_path: Path, mo
     bench.run_until(MINUTE - 1)
     begin = MINUTE // 180 * 180  # all windows of both end at its multiples
     trimmed: list[int] = []
-    trim = bench.store.trim_samples
+    trim = bench.store.samples.trim
 
     def counted(source: str, before_us: int) -> None:
         trimmed.append(before_us)
         trim(source, before_us)
 
-    monkeypatch.setattr(bench.store, "trim_samples", counted)
+    monkeypatch.setattr(bench.store.samples, "trim", counted)
     put, fails = bench.store.queue, [True]
 
     def queue(*args: Any) -> int:

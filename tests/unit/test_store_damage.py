@@ -51,12 +51,12 @@ def test_a_damaged_sample_is_left_out(tmp_path: Path, body: bytes) -> None:
 def test_a_damaged_sample_that_is_copied_is_left_out(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.run(50)
-    (source,) = bench.store.sample_sources()
-    known = list(bench.store.samples(source, 0, 1 << 62))
+    (source,) = bench.store.samples.sources()
+    known = list(bench.store.samples.read(source, 0, 1 << 62))
     bench.store.close()
     _change(bench, "UPDATE samples SET body='{\"c\":[[1]]}' WHERE rowid=(SELECT min(rowid) FROM samples)")
     bench.start()
-    assert list(bench.store.samples(source, 0, 1 << 62)) == known[2:]
+    assert list(bench.store.samples.read(source, 0, 1 << 62)) == known[2:]
 
 
 @pytest.mark.parametrize("value", [b"17\xff5252", b"17952x", b""])

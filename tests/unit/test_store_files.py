@@ -42,13 +42,13 @@ def test_a_failed_tick_leaves_nothing(tmp_path: Path) -> None:
     store = _store(tmp_path)
 
     def change() -> None:
-        store.add_sample("s", 1, [Record({"V": ("Int32", 1)})])
+        store.samples.add("s", 1, [Record({"V": ("Int32", 1)})])
         store.queue([_batch()], 1.0)
         raise RuntimeError("in the middle")
 
     with pytest.raises(RuntimeError):
         store.commit(change)
-    assert list(store.samples("s", 0, 10)) == []
+    assert list(store.samples.read("s", 0, 10)) == []
     assert store.outbox_rows() == 0
     assert ledger.read(str(tmp_path)) == {}
 
@@ -57,14 +57,14 @@ def test_samples_keep_types_keys_and_order(tmp_path: Path) -> None:
     store = _store(tmp_path)
     first = Record({"N": ("String", "é\\n"), "V": ("Int64", 2**62), "D": ("Double", float("inf"))})
     second = Record({"V": ("Int32", 1)}, "pk", "rk")
-    store.add_sample("s", 20, [second])
-    store.add_sample("s", 10, [first])
-    store.add_sample("other", 15, [first])
-    assert list(store.samples("s", 10, 21)) == [(10, first), (20, second)]
-    assert list(store.samples("s", 10, 20)) == [(10, first)]
-    assert [t for t, _ in store.samples("s", 0, 100)] == [10, 20]
-    store.trim_samples("s", 20)
-    assert [t for t, _ in store.samples("s", 0, 100)] == [20]
+    store.samples.add("s", 20, [second])
+    store.samples.add("s", 10, [first])
+    store.samples.add("other", 15, [first])
+    assert list(store.samples.read("s", 10, 21)) == [(10, first), (20, second)]
+    assert list(store.samples.read("s", 10, 20)) == [(10, first)]
+    assert [t for t, _ in store.samples.read("s", 0, 100)] == [10, 20]
+    store.samples.trim("s", 20)
+    assert [t for t, _ in store.samples.read("s", 0, 100)] == [20]
 
 
 def test_delivery_and_balance(tmp_path: Path) -> None:
