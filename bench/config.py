@@ -91,8 +91,8 @@ def median_ms(argv: list[str], output: Path, rounds: int) -> float:
     return statistics.median(cpu_ms(argv, output) for _ in range(rounds))
 
 
-def main() -> None:
-    """Measure and print."""
+def main() -> int:
+    """Measure and print; 1 if the aim is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
@@ -101,6 +101,7 @@ def main() -> None:
         ("LAD 2.3, portal's xmlCfg", lad23()),
         (f"LAD 2.3, {MANY} own queries", lad23(MANY)),
     )
+    fine = True
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "xmlCfg.xml"
         start = median_ms([sys.executable, "-c", "pass"], output, rounds)
@@ -113,9 +114,12 @@ def main() -> None:
                 path.write_text(json.dumps(value), encoding="utf-8")
                 argv += [option, str(path)]
             took = median_ms(argv, output, rounds)
-            verdict = "" if took <= AIM_MS or "48" not in name else f"   above the aim of {AIM_MS:g}"
+            missed = "48" in name and took > AIM_MS
+            fine &= not missed
+            verdict = f"   above the aim of {AIM_MS:g}" if missed else ""
             print(f"{name:30} {took:8.1f} {took / start:8.1f} {output.stat().st_size:14}{verdict}")
+    return 0 if fine else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
