@@ -21,6 +21,7 @@ CLASSES = (
     "SCX_FileSystemStatisticalInformation",
     "SCX_EthernetPortStatistics",
 )
+AIM_PER_S, AIM_KIB, FLAT_KIB = 400, 30 << 10, 1 << 10
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -69,8 +70,8 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def main() -> None:
-    """Measure and print."""
+def main() -> int:
+    """Measure and print; 1 if an aim is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=20_000)
     count = parser.parse_args().requests
@@ -81,14 +82,15 @@ def main() -> None:
         argv = [sys.executable, "-m", "omi_queries.server", "--bind", "127.0.0.1:0", "--credentials", credentials]
         with subprocess.Popen(argv, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
             try:
-                measure(server, count)
+                return 0 if measure(server, count) else 1
             finally:
                 server.terminate()
 
 
-def measure(server: subprocess.Popen[bytes], count: int) -> None:
-    """Print one line per class, then memory over all requests."""
+def measure(server: subprocess.Popen[bytes], count: int) -> bool:
+    """Print one line per class, then memory over all requests; whether the aims were reached."""
     assert server.stdout is not None
+    slowest = float("inf")
     port = int(server.stdout.readline().strip().rpartition(b":")[2])
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -104,10 +106,17 @@ def measure(server: subprocess.Popen[bytes], count: int) -> None:
             wall, used = time.perf_counter() - begin, cpu_s(server.pid) - cpu
             done = count // len(CLASSES)
             rate = done / used if used else float("inf")
+            slowest = min(slowest, rate)
             print(f"{name:40} {done / wall:10.0f} {used / done * 1e6:15.0f} {rate:15.0f} {size:12}")
         after = rss_kib(server.pid)
     print(f"memory: {before} KiB before, {after} KiB after {count} requests ({after - before:+} KiB)")
+    reached = slowest >= AIM_PER_S and after <= AIM_KIB and after - before <= FLAT_KIB
+    print(
+        f"aim: {AIM_PER_S} a CPU second, {AIM_KIB >> 10} MiB, flat within {FLAT_KIB >> 10} MiB: "
+        f"{'met' if reached else 'missed'}"
+    )
+    return reached
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
