@@ -23,7 +23,8 @@ from extension.config.counters import SPECIFIERS
 from extension.config.counters30 import CLASSES
 
 CHECKOUT = sys.path[0]
-AIM_MS = 150.0
+AIM_MS, START_MS = 150.0, 8.3
+"""The aim, and what the bare start took on the machine where it was set."""
 RESOURCE = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/virtualMachines/bench"
 KEY = base64.b64encode(bytes(64)).decode()
 SAS = "sv=2018-03-28&ss=bt&srt=sco&sp=rwlacu&se=2099-01-01T00%3A00%3A00Z&sig=YmVuY2g%3D"
@@ -101,7 +102,7 @@ def main() -> int:
         ("LAD 2.3, portal's xmlCfg", lad23()),
         (f"LAD 2.3, {MANY} own queries", lad23(MANY)),
     )
-    fine = True
+    ratios: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "xmlCfg.xml"
         start = median_ms([sys.executable, "-c", "pass"], output, rounds)
@@ -114,11 +115,13 @@ def main() -> int:
                 path.write_text(json.dumps(value), encoding="utf-8")
                 argv += [option, str(path)]
             took = median_ms(argv, output, rounds)
-            missed = "48" in name and took > AIM_MS
-            fine &= not missed
-            verdict = f"   above the aim of {AIM_MS:g}" if missed else ""
-            print(f"{name:30} {took:8.1f} {took / start:8.1f} {output.stat().st_size:14}{verdict}")
-    return 0 if fine else 1
+            ratios.append(took / start)
+            print(f"{name:30} {took:8.1f} {took / start:8.1f} {output.stat().st_size:14}")
+    aim = AIM_MS / START_MS
+    verdict = "met" if ratios[0] <= aim else "missed"
+    print(f"aim for 48 counters: at most {aim:.1f} starts ({AIM_MS:g} of {START_MS:g} ms): {verdict} ({ratios[0]:.1f})")
+    print(f"  {ratios[0] * START_MS:.0f} ms where the aim was set")
+    return 0 if ratios[0] <= aim else 1
 
 
 if __name__ == "__main__":

@@ -89,8 +89,7 @@ class Pipelines:
         unread = [source for source in self._store.samples.sources() if source not in self._readers]
 
         def change() -> None:
-            for key, end in fresh.items():
-                self._store.set_closed(key, end)
+            self._store.set_closed(fresh)
             for source in unread:
                 self._store.samples.trim(source, 1 << 62)
 
@@ -185,6 +184,7 @@ class Pipelines:
             return
         closed = dict(self.closed)
         touched: set[str] = set()
+        written: dict[str, int] = {}
         for consumer in self.consumers:
             before, duration = closed[consumer.id], consumer.event.duration
             if self._clock_went_back(consumer, now):
@@ -194,7 +194,7 @@ class Pipelines:
                 gone = before - closed[consumer.id]
                 tally.said.append(("warning", f"the clock went back by {gone} s; windows go on from the new time"))
                 tally.skip("clock went back")
-                self._write(consumer, closed[consumer.id], tally)
+                written[consumer.id] = closed[consumer.id]
                 continue
             upto = windows.closable(consumer, closed, now, grace_s)
             if partial:
@@ -206,18 +206,16 @@ class Pipelines:
                 self._close_one(consumer, start, now, tally)
             closed[consumer.id] = upto
             if starts or upto - self._written[consumer.id] >= PERSIST_S:
-                self._write(consumer, upto, tally)
+                written[consumer.id] = upto
                 touched.add(consumer.event.source)
         for source in touched:
             oldest = min(closed[c.id] for c in self._readers[source])
             if oldest != self._trimmed.get(source):  # an hour's window holds its samples back for an hour
                 self._store.samples.trim(source, oldest * ticks.SECOND_US)
                 tally.trimmed[source] = oldest
+        self._store.set_closed(written)
+        tally.written.update(written)
         tally.closed = closed
-
-    def _write(self, consumer: Consumer, end: int, tally: Tally) -> None:
-        self._store.set_closed(consumer.id, end)
-        tally.written[consumer.id] = end
 
     def _close_one(self, consumer: Consumer, start: int, now: float, tally: Tally) -> None:
         event = consumer.event

@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -239,9 +239,9 @@ class CollectorStore:
         row = self.db.execute("SELECT closed FROM windows WHERE id=?", (window,)).fetchone()
         return None if row is None else int(row[0])
 
-    def set_closed(self, window: str, end: int) -> None:
-        """Remember that all windows up to ``end`` (Unix s) are closed."""
-        self.db.execute("INSERT OR REPLACE INTO windows VALUES(?,?)", (window, end))
+    def set_closed(self, ends: Mapping[str, int]) -> None:
+        """Remember of derived events that all windows up to an end (Unix s) are closed."""
+        self.db.executemany("INSERT OR REPLACE INTO windows VALUES(?,?)", ends.items())
 
     # -- outbox
 

@@ -67,6 +67,19 @@ def test_samples_keep_types_keys_and_order(tmp_path: Path) -> None:
     assert [t for t, _ in store.samples.read("s", 0, 100)] == [20]
 
 
+@pytest.mark.parametrize(
+    ("begin", "end", "starts"),
+    [(60, 120, [60]), (120, 180, []), (180, 240, [180]), (0, 240, [0, 60, 180]), (90, 150, [60]), (0, 60, [0])],
+)
+def test_windows_that_have_samples(tmp_path: Path, begin: int, end: int, starts: list[int]) -> None:
+    store = _store(tmp_path)
+    for second in (59, 119, 180, 181):
+        store.samples.add("s", second * 1_000_000, [Record({"V": ("Int32", 1)})])
+    store.samples.add("other", 120_000_000, [Record({"V": ("Int32", 1)})])
+    assert store.samples.window_starts("s", begin, end, 60) == starts
+    store.close()
+
+
 def test_delivery_and_balance(tmp_path: Path) -> None:
     store = _store(tmp_path)
     with store.transaction():
