@@ -1,16 +1,17 @@
 """The ``lad`` command: finds the module of the command asked for and nothing else (short-lived commands stay cheap)."""
 
-from __future__ import annotations
-
-import argparse
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from extension import launch
 from omi_queries import VERSION
 from omi_queries.streams import guarded
+
+if TYPE_CHECKING:
+    import argparse
 
 
 class Command(NamedTuple):
@@ -36,7 +37,9 @@ COMMANDS = {
 }
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> "argparse.ArgumentParser":
+    import argparse  # here, because it must find the stand-ins of launch
+
     parser = argparse.ArgumentParser(
         prog="lad",
         description="Linux guest diagnostics: LAD settings in, performance rows in storage tables out.",

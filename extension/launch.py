@@ -5,15 +5,16 @@
 found on its own ``sys.path`` beyond the standard library: ``lib/`` of an installed package or a venv's site-packages.
 """
 
-import gc
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import ModuleType
 
 RESIDENT = ("extension.watchdog", "extension.collector", "extension.uploader")
 """Processes that live long."""
+BRIEF = ("handler.commands", "extension.config.plan", "extension.finish")
+"""Processes that do one thing and end."""
 COMPILE = "-"
 """Instead of a module's name: load the one that follows, run nothing."""
 LATER: dict[str, tuple[str, ...]] = {"inspect": ("getfullargspec",), "ipaddress": ()}
@@ -24,18 +25,20 @@ out of them before: :mod:`dataclasses` imports ``inspect`` for the signature of 
 
 FEW_OBJECTS = 50_000
 """More than a command makes; some megabytes."""
+Function = Callable[..., object]
+_NONE: Mapping[str, Function] = {}
 
 
 class Later(ModuleType):
     """Stands for a module until one of its attributes is asked for; then the real one takes its place.
 
-    ``functions`` are those that can be taken without being called: each stands for the real one likewise.
+    ``functions`` are those that can be taken without being called: each stands for the real one likewise. ``own`` ones
+    do what the real ones would.
     """
 
-    def __init__(self, name: str, functions: Iterable[str] = ()) -> None:
+    def __init__(self, name: str, functions: Iterable[str] = (), own: Mapping[str, Function] = _NONE) -> None:
         super().__init__(name)
-        for function in functions:
-            setattr(self, function, partial(self._call, function))
+        self.__dict__.update({function: partial(self._call, function) for function in functions} | dict(own))
 
     def _call(self, function: str, /, *args: object, **options: object) -> object:
         return getattr(self._real(), function)(*args, **options)
@@ -47,6 +50,8 @@ class Later(ModuleType):
         return sys.modules[self.__name__]
 
     def __getattr__(self, attribute: str) -> object:
+        if attribute == "__path__":  # `from NAME import` asks for it first; none of these is a package
+            raise AttributeError(attribute)
         return getattr(self._real(), attribute)
 
 
@@ -57,10 +62,21 @@ def load_later() -> None:
 
 
 def for_one_command() -> None:
-    """Start a process quickly that runs one command: with the stand-ins, and without looking for garbage in modules
-    that are being loaded (33 times, a tenth of the start)."""
+    """Start a process quickly that runs one command: with the stand-ins, and without looking for garbage.
+
+    Before :mod:`argparse` is loaded: it wants the terminal's width for each option (:mod:`shutil`, with its archives),
+    and looks for translations of each of its texts (:mod:`gettext`, :mod:`locale`), of which Python has none.
+    """
+    from omi_queries import garbage, terminal
+
+    garbage.left(FEW_OBJECTS)
     load_later()
-    gc.set_threshold(FEW_OBJECTS)
+    own: dict[str, dict[str, Function]] = {
+        "shutil": {"get_terminal_size": terminal.size},
+        "gettext": {"gettext": lambda text: text, "ngettext": lambda one, many, number: one if number == 1 else many},
+    }
+    for name, functions in own.items():
+        sys.modules.setdefault(name, Later(name, own=functions))
 
 
 def compile_first(home: str, module: str, paths: str) -> None:
@@ -91,6 +107,8 @@ def main() -> None:
         return
     if module in RESIDENT:
         compile_first(home, module, paths)
+    if module in BRIEF:
+        for_one_command()
     load_later()
     __import__(module)
     sys.exit(sys.modules[module].main())

@@ -6,11 +6,11 @@ import argparse
 import json
 import math
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
 
+from omi_queries import terminal
 from omi_queries.binding import ForeignError, bind
 from omi_queries.classes import NAMESPACE
 from omi_queries.types import Backend, CimValue, Instance, QueryError, Reading
@@ -158,7 +158,7 @@ def query(args: argparse.Namespace, sleep: Callable[[float], None] = time.sleep)
     if args.json:
         print(json.dumps(reading.instances, indent=2))
     elif reading.instances:
-        print(render(reading.instances, shutil.get_terminal_size((120, 24)).columns))
+        print(render(reading.instances, terminal.size((120, 24)).columns))
     else:
         _say("note: no instance matches")
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import time
 
@@ -13,6 +12,7 @@ from extension.sinks.reader import Reader, open_reader
 from extension.view import rows as rows_view
 from extension.view import tables as tables_view
 from extension.view import target
+from omi_queries import terminal
 
 SHOWN_ROWS = 200
 
@@ -86,7 +86,7 @@ def rows(args: argparse.Namespace) -> int:
     if args.json:
         print(rows_view.render_json(found.rows))
     else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        width = terminal.size().columns if sys.stdout.isatty() else None
         print("\n".join(rows_view.render_text(found.rows, width)))
     _explain(args, found)
     return 0

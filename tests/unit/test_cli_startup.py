@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,41 @@ def test_a_query_loads_no_daemon() -> None:
     modules = loaded("query", "--list")
     assert not {name for name in modules if name.startswith("extension.")} - {"extension.cli", "extension.launch"}
     assert not modules & {"dataclasses", "inspect", "subprocess", "socket"}
+
+
+@pytest.mark.parametrize("columns", ["", "0", "40", "200", "-1", "x"])
+@pytest.mark.parametrize(
+    "words", [["-h"], ["config", "-h"], ["config", "generate", "-h"], ["config", "convert", "F", "--to", "x"], ["rows"]]
+)
+def test_help_and_errors_are_those_of_argparse_itself(words: list[str], columns: str) -> None:
+    """With the stand-ins of a command's own process, and as a caller of ``main`` has them: without."""
+    own = "from extension.cli import main; main()"
+    plain = "import sys, argparse; from extension.cli import main; sys.argv[0] = 'lad'; main(sys.argv[1:])"
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", code, *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env={**os.environ, "COLUMNS": columns},
+        )
+        for code in (own, plain)
+    ]
+    first, second = ((done.returncode, done.stdout, done.stderr) for done in told)
+    assert first == second
+    assert "usage: lad" in first[1] + first[2]
+
+
+def test_garbage_is_not_looked_for_at_the_end(tmp_path: Path) -> None:
+    code = (
+        "import atexit, gc, sys; from extension import cli\n"
+        "atexit.register(lambda: None); cli.main()\n"
+        "atexit._run_exitfuncs(); print(gc.get_freeze_count() > 1000, gc.get_count()[1:], file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, "config", "init"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stderr.split() == ["True", "(0,", "0)"]
 
 
 def test_a_command_looks_for_garbage_later_and_a_caller_of_main_as_before() -> None:

@@ -55,6 +55,19 @@ def test_what_stands_for_a_module_gives_way_to_it() -> None:
             sys.modules[name] = known
 
 
+def test_a_function_of_its_own_is_taken_from_the_stand_in() -> None:
+    code = """
+import sys
+from extension import launch
+sys.modules["this"] = launch.Later("this", own={"s": str.upper})
+from this import s
+assert s("a") == "A" and type(sys.modules["this"]) is launch.Later
+from this import d
+assert d["A"] == "N" and type(sys.modules["this"]) is not launch.Later
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=Path(__file__).parents[2])
+
+
 def test_a_function_can_be_taken_before_its_module_is_loaded() -> None:
     name = "this"
     known = sys.modules.pop(name, None)
