@@ -1,4 +1,4 @@
-"""``lad config generate``, ``lad config check`` and ``lad config init``."""
+"""``lad config generate``, ``check``, ``init`` and ``convert``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from extension.config import convert
 from extension.config.inputfile import InputError, json_value, read
 from extension.config.inputfile import name as named
 
@@ -27,6 +26,11 @@ With --mdsd-strict, F is a document: standard output is that of mdsd -v, and any
 
 _INIT = """The public settings of LAD 3.0 and 4.x with all 48 builtin counters, as the portal writes them, go to
 standard output. Fill in the placeholders (__NAME__) of both forms before use: account, resource id, account SAS."""
+
+_CONVERT = """Settings (public, or public and protected in one file, or a VM agent's N.settings) or an mdsd document
+into another form on standard output, without secrets: those go to the file of --protected-out only. What has no
+counterpart in the other form is listed on standard error. Exit code: 0 everything has a counterpart, 1 something has
+none or F is faulty, 2 wrong usage."""
 
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -51,7 +55,23 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     forms.add_argument("--protected", action="store_true", help="the protected settings instead")
     forms.add_argument("--both", action="store_true", help="both, as one object with public and protected")
     init.set_defaults(run=run_init)
-    convert.add_parser(commands)
+    _add_convert(commands)
+
+
+def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    convert = commands.add_parser("convert", help="settings or a document in another form", description=_CONVERT)
+    convert.add_argument("file", metavar="F", help="settings JSON or mdsd XML; - is standard input")
+    convert.add_argument("--to", required=True, choices=("2.3", "3.0", "mdsd"), help="the form to convert to")
+    convert.add_argument("--protected", metavar="F", help="protected settings, where F has public ones only")
+    convert.add_argument(
+        "--protected-out",
+        metavar="F",
+        help="write the protected settings there (for mdsd: the document with its secrets), mode 0600",
+    )
+    convert.add_argument(
+        "--vm-uuid", metavar="U", help="the UUID in a document for JSON blobs and scale sets (default: this machine's)"
+    )
+    convert.set_defaults(run=run_convert)
 
 
 def _machine(args: argparse.Namespace) -> Machine:
@@ -183,3 +203,10 @@ def run_init(args: argparse.Namespace) -> int:
         chosen = {"public": chosen, "protected": defaults.protected_settings()}
     print(json.dumps(chosen, indent=2))
     return 0
+
+
+def run_convert(args: argparse.Namespace) -> int:
+    """``lad config convert``."""
+    from extension.config import convert
+
+    return convert.run(args)

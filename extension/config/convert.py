@@ -16,32 +16,10 @@ if TYPE_CHECKING:
     from extension.config.problems import Problems
     from extension.plan import Plan
 
-TARGETS = ("2.3", "3.0", "mdsd")
-_HELP = """Settings (public, or public and protected in one file, or a VM agent's N.settings) or an mdsd document into
-another form on standard output, without secrets: those go to the file of --protected-out only. What has no counterpart
-in the other form is listed on standard error. Exit code: 0 everything has a counterpart, 1 something has none or F is
-faulty, 2 wrong usage."""
 _STAND_IN = {
     "storageAccountName": "account",
     "storageAccountSasToken": "sv=2018-03-28&ss=bt&srt=sco&sp=rwlacud&se=9998-12-31T00:00:00Z&sig=c2VjcmV0",
 }
-
-
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``convert`` to the commands of ``lad config``."""
-    parser = commands.add_parser("convert", help="settings or a document in another form", description=_HELP)
-    parser.add_argument("file", metavar="F", help="settings JSON or mdsd XML; - is standard input")
-    parser.add_argument("--to", required=True, choices=TARGETS, help="the form to convert to")
-    parser.add_argument("--protected", metavar="F", help="protected settings, where F has public ones only")
-    parser.add_argument(
-        "--protected-out",
-        metavar="F",
-        help="write the protected settings there (for mdsd: the document with its secrets), mode 0600",
-    )
-    parser.add_argument(
-        "--vm-uuid", metavar="U", help="the UUID in a document for JSON blobs and scale sets (default: this machine's)"
-    )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _MDSD = re.compile(r"P(?:(\d{1,9})D)?T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})(?:.\d+)?S)?", re.ASCII)
-_DAYS = re.compile(r"P(\d{1,9})D", re.ASCII)
+_DAYS = r"(?a)P(\d{1,9})D"
 
 
 def _seconds(days: str | None, hours: str | None, minutes: str | None, seconds: str | None) -> int:
@@ -21,7 +21,7 @@ def mdsd_seconds(text: str) -> int | None:
 
 def settings_seconds(text: str) -> int | None:
     """As :func:`mdsd_seconds`, and ``P1D`` without a time part is understood too."""
-    days = _DAYS.fullmatch(text)
+    days = re.fullmatch(_DAYS, text)
     return _seconds(days.group(1), None, None, None) if days else mdsd_seconds(text)
 
 

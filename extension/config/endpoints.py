@@ -1,18 +1,16 @@
 """``storageAccountEndPoint`` -> table and blob endpoint (spec/lad-handler.md 4.2; design: endpoints pick the sink)."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import os
 import re
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from extension.config.problems import Problems
 
 DEFAULT_SUFFIX = "core.windows.net"
 SUFFIXES = (DEFAULT_SUFFIX, "core.chinacloudapi.cn", "core.usgovcloudapi.net", "core.cloudapi.de")
 _SERVICES = r"(?:table|blob|queue|file|dfs|web)"
-_SECRET = re.compile(r"AccountKey=|SharedAccess|(?:^|[?&;])sig=", re.IGNORECASE)
+_SUSPECT = r"(?i)AccountKey=|SharedAccess|(?:^|[?&;])sig="
 _CURE = "give a cloud suffix such as https://core.windows.net, a URL such as http://127.0.0.1:10002, or file:///path/tables.db"
 _ALIKE = 0.85  # so that the suffix of a private cloud is not taken for a misspelt one
 _EMULATOR_STEP = 2  # emulators serve blobs two ports below tables: 10000 and 10002
@@ -67,9 +65,11 @@ def endpoints(account: str, given: str, path: str, exact: bool, problems: Proble
     text = given.strip()
     if not text:
         return fallback
+    from urllib.parse import urlsplit  # here, because an account in public Azure needs none of it
+
     if text != given:
         problems.warning(path, "blanks around the endpoint are ignored", "remove them")
-    if _SECRET.search(text):
+    if re.search(_SUSPECT, text):
         problems.error(path, "looks like a connection string or carries a key or SAS; an endpoint has none", _CURE)
         return fallback
     if any(c in text for c in "?#@;") or any(c.isspace() for c in text):

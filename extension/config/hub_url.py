@@ -6,7 +6,6 @@ A URL that looks wrong is still tried, so every finding is a warning; no message
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from urllib.parse import parse_qsl, urlsplit
 
 from extension.config.problems import Problems
 from extension.config.sas import SOON_DAYS, parse_date, plain
@@ -19,6 +18,8 @@ def judge(url: str, path: str, now: datetime, problems: Problems) -> None:
     if "SharedAccessKey" in url or url.lower().startswith("endpoint="):
         problems.warning(path, "is a connection string, not a URL with a SAS", _CURE)
         return
+    from urllib.parse import parse_qsl, urlsplit  # here, because most settings have no Event Hub
+
     try:
         parts = urlsplit(url.strip())
         host = parts.hostname or ""

@@ -1,7 +1,6 @@
 """``performanceCounterConfiguration`` of LAD 3.0 and 4.x -> groups of counters (spec/lad-handler.md 5.3, 5.6, 7)."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -166,8 +165,9 @@ def _rate(entry: Object, at: str, default_rate: int, how: Reading, findings: Fin
     path = member(at, "sampleRate")
     text = given if isinstance(given, str) else ""
     found = _RATE.fullmatch(text if how.exact else text.strip())
-    seconds = lad40.rate(text) if how.telegraf or text[:2].upper() == "PT" else 0
-    if found is not None:
+    if found is None:
+        seconds = lad40.rate(text) if how.telegraf or text[:2].upper() == "PT" else 0
+    else:
         hours, minutes, rest = (int(part or 0) for part in found.groups())
         seconds = (hours * 60 + minutes) * 60 + rest
     if seconds <= 0:

@@ -9,7 +9,7 @@ from extension.config.counters30 import BY_CLASS, OTHER_NAMES, CounterClass
 from extension.config.problems import Problems
 from extension.config.values import Object, member
 
-_TABLE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}", re.ASCII)
+_TABLE = r"[A-Za-z][A-Za-z0-9]{0,62}"
 
 
 def family_of(entry: Object, at: str, problems: Problems) -> CounterClass | None:
@@ -38,7 +38,7 @@ def counter_cure(family: CounterClass, name: str, problems: Problems) -> str:
 
 def check_table(name: str, path: str, problems: Problems) -> None:
     """Warn of a name that the table service refuses."""
-    if not _TABLE.fullmatch(name):
+    if not re.fullmatch(_TABLE, name):
         message = "the table service takes letters and digits only, a letter first, at most 63"
         problems.warning(path, message, value=name)
 

@@ -18,13 +18,13 @@ from extension.config.values import Object, member
 AZURE_MONITOR = "AzMonSink"
 """The one sink that LAD 4.x looked for in the public settings."""
 
-_PART = re.compile(r"(\d{1,9})([hms])", re.ASCII | re.IGNORECASE)
+_PART = r"(?ai)(\d{1,9})([hms])"
 _SECONDS = {"h": 3600, "m": 60, "s": 1}
 
 
 def rate(text: str) -> int:
     """Seconds of a sample rate as LAD 4 understood it: each number that is followed by h, m or s; 0 without any."""
-    return sum(int(number) * _SECONDS[unit.lower()] for number, unit in _PART.findall(text))
+    return sum(int(number) * _SECONDS[unit.lower()] for number, unit in re.findall(_PART, text))
 
 
 def display_name(entry: Object) -> str:

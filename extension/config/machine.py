@@ -1,9 +1,7 @@
 """Who this machine is, and how it reaches the network: UUID, deployment, proxy (spec/lad-handler.md 4.6, 4.7)."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import os
-import re
 from typing import NamedTuple
 
 from extension import hashes
@@ -34,7 +32,8 @@ def _text(path: str) -> str:
 def _uuid_of(text: str) -> str:
     """The canonical form of a UUID text; empty if it is none or a firmware's placeholder (all bits alike)."""
     digits = text.upper().strip("{}").replace("-", "")
-    return _written(digits) if re.fullmatch("(?!0+$|F+$)[0-9A-F]{32}", digits) else ""
+    hexadecimal = len(digits) == 32 and not digits.strip("0123456789ABCDEF")
+    return _written(digits) if hexadecimal and digits.strip("0") and digits.strip("F") else ""
 
 
 def _written(digits: str) -> str:

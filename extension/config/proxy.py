@@ -6,7 +6,6 @@ A proxy may carry a password, so no message repeats any part of one.
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, unquote
 
 from extension.config import values
 from extension.config.problems import Problems
@@ -16,7 +15,7 @@ KEY = "mdsdHttpProxy"
 OPTION = "http_proxy"
 _DEFAULT_PORT = 80
 _CURE = 'write "http://host:port" or, in the protected settings, "http://user:password@host:port"'
-_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})|\[[0-9A-Fa-f:.%]{2,60}\]", re.ASCII)
+_HOST = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})|\[[0-9A-Fa-f:.%]{2,60}\]"
 
 
 class ProxyError(ValueError):
@@ -29,6 +28,8 @@ def normalised(text: str) -> tuple[str, str]:
     ``text`` is ``[[http[s]:]//][user[:password]@]host[:port][/]``; user and password are percent-encoded where they
     need it. :class:`ProxyError` for anything else.
     """
+    from urllib.parse import quote, unquote  # here, because most machines have no proxy
+
     found = re.match(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?//", text)
     scheme, rest = ((found.group(1) or "http").lower(), text[found.end() :]) if found else ("http", text)
     if scheme not in ("http", "https"):
@@ -46,7 +47,7 @@ def _address(text: str) -> tuple[str, int]:
     """Host and port (0 where none is given)."""
     found = re.fullmatch(r"(.*?)(?::(\d*))?", text, re.ASCII | re.DOTALL)
     host, digits = (found.group(1), found.group(2)) if found else ("", None)
-    if not _HOST.fullmatch(host):
+    if not re.fullmatch(_HOST, host):
         raise ProxyError("names no host" if not host else "has a host that cannot be one")
     if digits is None:
         return host, 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 import re
@@ -60,7 +59,7 @@ def _step(key: str) -> str:
     """
     if len(key) > _LONGEST_KEY or holds_secret(key):
         return f"[{key[:_KEY_SHOWN]!r}... ({len(key)} characters)]"
-    return f".{key}" if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) else f"[{key!r}]"
+    return f".{key}" if key.isascii() and key.isidentifier() else f"[{key!r}]"
 
 
 _SECRETS = ("storageAccountKey", "storageAccountSasToken", "mysqlpassword")
@@ -75,7 +74,10 @@ def move_cure(key: str) -> str:
 
 def placeholder(text: str) -> bool:
     """Whether ``text`` still has a template's placeholder in it: ``__STORAGE_ACCOUNT__``, ``<name>``, ``{{name}}``."""
-    return re.search(r"__[A-Z][A-Z0-9_]*__|<[A-Za-z][\w .-]*>|\{\{.*\}\}|\$\{\w+\}", text[:_SEARCHED]) is not None
+    start = text[:_SEARCHED]
+    if not any(mark in start for mark in ("__", "<", "{")):  # told without a pattern, which has to be compiled
+        return False
+    return re.search(r"__[A-Z][A-Z0-9_]*__|<[A-Za-z][\w .-]*>|\{\{.*\}\}|\$\{\w+\}", start) is not None
 
 
 def report_unknown(source: Object, path: str, known: Iterable[str], problems: Problems) -> None:
@@ -170,6 +172,8 @@ def flag(source: Object, key: str, path: str, problems: Problems) -> bool | None
 
 def decoded(given: str, path: str, problems: Problems) -> bytes | None:
     """The bytes behind base64 text; None and an error where it is none."""
+    import base64  # here, because later settings have nothing in it
+
     packed = "".join(given.split())
     cure = "encode the document: base64 -w0 FILE"
     if packed.startswith("<"):

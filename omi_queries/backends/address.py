@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 _EXAMPLE = "http://127.0.0.1:5988 or https://HOST:5989"
 
 
 def check_url(url: str) -> str:
     """What is wrong with ``http(s)://host[:port]``, "" if nothing; it never repeats a password."""
+    from urllib.parse import urlsplit  # here, because most machines ask no other
+
     try:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname
@@ -27,6 +27,8 @@ def check_url(url: str) -> str:
 
 def in_clear(url: str) -> bool:
     """Whether a password sent there crosses a network without encryption."""
+    from urllib.parse import urlsplit
+
     parts = urlsplit(url)
     host = parts.hostname or ""
     return parts.scheme == "http" and not (host in ("localhost", "::1") or host.startswith("127."))

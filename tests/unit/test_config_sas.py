@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime, timedelta, timezone
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
@@ -270,3 +270,8 @@ def test_endpoints_that_cannot_work(text: str) -> None:
 @given(st.text(max_size=60), st.booleans())
 def test_any_text_is_taken_or_named(text: str, exact: bool) -> None:
     endpoints.table_endpoint("acct", text, "$.e", exact, Problems())
+
+
+@given(st.text(st.sampled_from("%0aAfFeE289cC3=+ \u20ac\ud800")) | st.text())
+def test_percent_escapes_are_undone_as_urllib_does(text: str) -> None:
+    assert sas.unquoted(text) == unquote(text)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import uuid
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from extension.config import build, document_model, durations, machine, model, model23, model30, xmlsafe
+from extension.config import build, document_model, durations, machine, model, model23, model30, redact, xmlsafe
 from extension.config.problems import LIMIT, Problem, Problems, nearest
 from extension.config.redact import redacted
 from omi_queries.backends import settings
@@ -153,6 +156,30 @@ def test_what_looks_like_a_secret_is_said_nowhere(before: str, quoted: bool) -> 
 def test_what_is_plain_is_repeated(text: str) -> None:
     assert redacted(text) == text
     assert redacted("x" * 3000) == "x" * 1000 + "... (3000 characters)"
+
+
+_PIECES = [
+    "sig",
+    "=",
+    "%3D",
+    "%2b",
+    "?",
+    "//",
+    ":",
+    "@",
+    "AccountKey",
+    "\u017fHAREDACCE\u017f\u017f",
+    "SharedAccess",
+    "a",
+    "Zz9",
+]
+
+
+@given(st.lists(st.sampled_from([*_PIECES, "Aa0+" * 9, "Aa0+" * 10]), max_size=5).map("".join))
+def test_what_is_told_to_be_plain_without_a_pattern_fits_none(text: str) -> None:
+    fits = [re.search(pattern, text) for pattern in (redact._SUSPECT, redact._ASSIGNED, redact._RUN)]
+    assert not redact._plain(text) or not any(fits)
+    assert redact._plain("a_setting's name")
 
 
 def test_a_flood_of_problems_is_counted_not_kept() -> None:

@@ -67,6 +67,11 @@ def test_the_48_counters_need_nothing_slow_and_nothing_of_lad_23(files: Path) ->
     assert not modules & (SLOW | OF_23)
 
 
+def test_the_48_counters_need_no_urls_no_archives_no_translations_and_no_converter(files: Path) -> None:
+    modules = loaded("generate", "--public", str(files / "48"), "--protected", str(files / "protected"))
+    assert not modules & {"base64", "extension.config.convert", "gettext", "locale", "shutil", "urllib.parse"}
+
+
 def test_settings_of_lad_23_need_nothing_slow_and_nothing_of_later_ones(files: Path) -> None:
     modules = loaded("generate", "--public", str(files / "none"), "--protected", str(files / "protected"))
     assert modules >= OF_23 | {"extension.config.document"}
