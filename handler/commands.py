@@ -5,8 +5,7 @@ package); 53 settings that cannot be enabled. ``disable`` and ``uninstall`` alwa
 would block removal and upgrade for good.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import contextlib
 import os
 import sys

@@ -1,7 +1,6 @@
 """From settings to the files that the daemon runs by: xmlCfg.xml, options.json, daemon.json."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import json
 import os
 import sys
@@ -95,7 +94,7 @@ def generate(opened: settings.Settings, environment: Environment) -> Configurati
     )
 
 
-def _texts(problems: Iterable[Problem], severity: str) -> tuple[str, ...]:
+def _texts(problems: Iterable["Problem"], severity: str) -> tuple[str, ...]:
     """The problems of one severity as lines: path, what is wrong, cure."""
     return tuple(p.render().removeprefix(f"{severity}: ") for p in problems if p.severity == severity)
 

@@ -5,8 +5,7 @@ reports in ``<state_dir>/daemon.health``. A pid counts only while its command li
 recycled pid is never signalled.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import json
 import os
 import signal

@@ -1,7 +1,6 @@
 """``HandlerEnvironment.json``: where the VM agent wants logs, settings and status (spec/vm-agent.md 4)."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import json
 import os
 import time

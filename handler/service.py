@@ -1,7 +1,6 @@
 """The systemd unit, used where systemd is in charge; elsewhere the daemon is a process of its own session."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import contextlib
 import os
 import signal

@@ -1,7 +1,6 @@
 """``N.settings``: which file counts, its shape, and its protected part (spec/vm-agent.md 5)."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import base64
 import binascii
 import json

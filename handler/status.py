@@ -1,7 +1,6 @@
 """The handler's reports into ``N.status``."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TextIO

@@ -1,7 +1,6 @@
 """A query bound to its classes: which properties are needed, which instances pass, what is returned of them."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from itertools import pairwise
 from typing import NamedTuple
 

@@ -3,8 +3,7 @@
 The declarations themselves are data in :mod:`omi_queries.scx.schema`.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple

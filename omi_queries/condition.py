@@ -7,8 +7,7 @@ here has one), is neither true nor false: NOT leaves it so, and an instance is r
 true. Integers and reals compare by value.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple

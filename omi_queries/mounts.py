@@ -5,8 +5,7 @@ addition remote file systems are left out whatever their type is (``host:/path``
 because asking one whose server is gone blocks without end.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import os
 import select
 from typing import NamedTuple

@@ -5,8 +5,7 @@ the rows of the previous call with their raw lines (the memo), so that an unchan
 that cannot be read are named in ``notes`` and left out.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import os
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -12,8 +12,7 @@ number of times and the condition is parsed with two stacks, so time is linear i
 costs no call depth.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from typing import NamedTuple
 
 from omi_queries.types import MI_INVALID_QUERY, QueryError

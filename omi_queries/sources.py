@@ -1,7 +1,6 @@
 """Files below one root, each read at most once per tick however many queries ask for it."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import os
 from collections.abc import Callable
 from typing import NamedTuple

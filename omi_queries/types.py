@@ -1,7 +1,6 @@
 """What every source of instances speaks: values, readings, errors and the two seams ``Backend`` and ``QueryStream``."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 

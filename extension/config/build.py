@@ -1,7 +1,6 @@
 """Settings JSON -> mdsd XML: the dialect is told, the settings read and the document made, all problems in one pass."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import NamedTuple

@@ -1,7 +1,6 @@
 """The counters of the LAD 2.3 metric chain: which SCX property feeds which ``\\Family\\Counter`` (lad-counters.tsv)."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from typing import NamedTuple
 
 from extension.config.model import MIB

@@ -1,7 +1,6 @@
 """The 48 builtin counters of LAD 3.0 and 4.x as data (spec/lad-counters.tsv, spec/lad-handler.md 7)."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from typing import NamedTuple
 
 from extension.config.model import MIB

@@ -4,8 +4,7 @@ mdsd knows four severities; Fatal and Error keep a document from being started, 
 any message at all (spec/mdsd.md 1.1). Findings that mdsd had no message for never change that verdict.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from functools import partial
 from typing import Literal, NamedTuple
 

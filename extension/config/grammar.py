@@ -1,7 +1,6 @@
 """Which elements and attributes an mdsd document may have (spec/mdsd.md 1.1 and 1.2)."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from typing import NamedTuple
 
 from lxml import etree

@@ -1,7 +1,6 @@
 """What the settings of all dialects have in common, as plain data."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from typing import NamedTuple
 
 from omi_queries import reprs

@@ -1,7 +1,6 @@
 """LAD 2.3 settings as plain data; :mod:`extension.config.tree23` makes XML of it (spec/lad-handler.md 4)."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from typing import NamedTuple
 
 from lxml import etree

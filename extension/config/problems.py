@@ -1,7 +1,6 @@
 """What is wrong with a configuration: one value per finding, and a collector so that all are reported in one pass."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 

@@ -1,7 +1,6 @@
 """The circumstances under which settings are read."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from datetime import datetime
 from typing import NamedTuple
 

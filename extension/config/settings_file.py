@@ -1,7 +1,6 @@
 """The forms in which people keep LAD's settings in one file, and what of them can be checked."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 

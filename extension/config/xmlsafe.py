@@ -1,7 +1,6 @@
 """The only place that parses XML: no DTD, no entities, no network, bounded size and depth."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import re
 from typing import NamedTuple, TypedDict
 

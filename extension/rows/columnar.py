@@ -1,7 +1,6 @@
 """Rows of one partition with the same columns, held column by column: what is done to all of them is done at once."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat

@@ -1,7 +1,6 @@
 """Where sources are and how they are reached."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from collections.abc import Sequence
 from typing import NamedTuple
 

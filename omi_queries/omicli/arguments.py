@@ -1,7 +1,6 @@
 """The command line: options anywhere among the words, each spelled ``-o VALUE`` or ``-o=VALUE`` (spec/omi-scx.md 4)."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import re
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,7 +1,6 @@
 """The command itself: what is asked, who answers, what is printed, and the exit code."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import os
 import sys
 import time
@@ -25,7 +24,7 @@ CREDENTIAL_VARIABLE = "OMI_PASSWORD"
 class Asked(Protocol):
     """A request that can be asked again (``-R N`` is one session)."""
 
-    def ask(self) -> list[Shown]:
+    def ask(self) -> list["Shown"]:
         """The instances now; OmiError or QueryError if there are none to be had."""
 
 
@@ -39,7 +38,7 @@ class World(NamedTuple):
     env: Mapping[str, str]
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
-    backend: Callable[[], Backend] | None = None
+    backend: Callable[[], "Backend"] | None = None
     own_process: bool = False
 
 
@@ -159,7 +158,7 @@ class _Run:
         finally:
             backend.close()
 
-    def _local_request(self, command: str, source: local.Source) -> Asked:
+    def _local_request(self, command: str, source: "local.Source") -> Asked:
         from omi_queries.omicli import local
 
         words = self._options.words
@@ -230,14 +229,14 @@ class _Run:
                     line = instances.xml(shown) if options.xml else instances.text(shown, options.nulls)
                     _write(self._world.out, line)
 
-    def _show_class(self, shown: Shown) -> None:
+    def _show_class(self, shown: "Shown") -> None:
         from omi_queries.omicli import instances
 
         self._count += 1
         if not self._options.quiet:
             _write(self._world.out, instances.class_text(shown))
 
-    def _failed(self, error: OmiError) -> int:
+    def _failed(self, error: "OmiError") -> int:
         from omi_queries.omicli import instances, results
 
         if not self._options.suppress:
@@ -276,7 +275,7 @@ def _right_count(command: str, words: int) -> bool:
     return words == {"noop": 1, "id": 1, "sub": 2}.get(command, 3)
 
 
-def _procfs() -> Backend:
+def _procfs() -> "Backend":
     from omi_queries.backends.procfs import ProcfsBackend
 
     return ProcfsBackend()

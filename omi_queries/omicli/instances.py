@@ -4,8 +4,7 @@ The text grammar is that of the original (spec/omi-scx.md 4): strings raw withou
 ``{a, b}``, reals with six significant digits, ``[Key]`` before keys, NULL left out unless asked for.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,6 @@
 """Requests answered in this process, from any backend, without a server."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from collections.abc import Callable
 from typing import NamedTuple
 

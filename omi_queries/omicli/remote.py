@@ -5,8 +5,7 @@ proxies, certificate variables and .netrc of the environment are not used, and n
 credentials go where the command line says and nowhere else.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import contextlib
 import importlib
 import resource
@@ -93,7 +92,7 @@ def limit_memory() -> None:
 
 
 @contextlib.contextmanager
-def connected(where: Target, note: Callable[[str], None]) -> Iterator[Server]:
+def connected(where: Target, note: Callable[[str], None]) -> Iterator["Server"]:
     """A connection for the time of the command; every way to fail comes out as OmiError."""
     pywbem = _pywbem()
     if where.plain:

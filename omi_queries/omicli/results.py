@@ -3,8 +3,7 @@
 Source: spec/omi-scx.md 4 and the recorded command outputs. The exit code of the command is the number.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from typing import NamedTuple
 
 from omi_queries.omicli.instances import Shown, Slot

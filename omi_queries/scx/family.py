@@ -1,7 +1,6 @@
 """What the providers of the statistical classes have in common: the seam to the backend, and deltas."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 

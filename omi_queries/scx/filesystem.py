@@ -1,7 +1,6 @@
 """SCX_FileSystemStatisticalInformation from statvfs and /proc/diskstats."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import os
 from collections.abc import Sequence
 from operator import itemgetter

@@ -5,8 +5,7 @@ time, the ring knows how many periods lie between two samples, so that late read
 never wrong ones.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 

@@ -5,8 +5,7 @@ registration files. A property is ``Name:type[:flags[:unit]]``; flags are ``k`` 
 and ``n`` never set on Linux (always NULL). A property that is declared again keeps its inherited place.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from typing import NamedTuple
 
 SCX, OMI, INTEROP = "root/scx", "root/omi", "interop"

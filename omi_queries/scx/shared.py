@@ -1,7 +1,6 @@
 """What the providers over one root have in common."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,8 +23,8 @@ class Injected(NamedTuple):
     statvfs: Callable[[str], os.statvfs_result]
     page_size: int
     hz: int
-    addresses: Addresses | None
-    geometry: GeometryOf | None
+    addresses: "Addresses | None"
+    geometry: "GeometryOf | None"
 
 
 class Shared(NamedTuple):
