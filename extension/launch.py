@@ -23,8 +23,6 @@ out of them before: :mod:`dataclasses` imports ``inspect`` for the signature of 
 :mod:`lxml.etree` takes a function for parser targets, and with it come the compiler's modules (1.2 MiB);
 :mod:`urllib.parse` needs ``ipaddress`` for hosts in brackets."""
 
-FEW_OBJECTS = 50_000
-"""More than a command makes; some megabytes."""
 Function = Callable[..., object]
 _NONE: Mapping[str, Function] = {}
 
@@ -69,7 +67,7 @@ def for_one_command() -> None:
     """
     from omi_queries import garbage, terminal
 
-    garbage.left(FEW_OBJECTS)
+    garbage.left()
     load_later()
     own: dict[str, dict[str, Function]] = {
         "shutil": {"get_terminal_size": terminal.size},

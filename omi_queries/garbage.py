@@ -6,9 +6,12 @@ from __future__ import annotations
 import atexit
 import gc
 
+FEW_OBJECTS = 50_000
+"""More than a command makes; some megabytes."""
 
-def left(objects: int) -> None:
-    """Leave it, unless more than so many objects are made: the searches (30 while modules are loaded, three at the end)
-    are a fifth of what a command takes."""
-    gc.set_threshold(objects)
+
+def left() -> None:
+    """Leave it, unless very many objects are made: the searches (30 while modules are loaded, three at the end) are a
+    fifth of what a command takes."""
+    gc.set_threshold(FEW_OBJECTS)
     atexit.register(gc.freeze)

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of the console command; the exit code is the MI result number."""
+    if argv is None:  # a process of our own
+        from omi_queries import garbage
+
+        garbage.left()
     from omi_queries.omicli.command import console
 
     return console(argv)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from extension import cli, expiry, launch
+from extension import cli, expiry
 from extension.view import status
+from omi_queries import garbage
 
 ROOT = Path(__file__).parents[2]
 CODE = """
@@ -94,4 +95,4 @@ def test_a_command_looks_for_garbage_later_and_a_caller_of_main_as_before() -> N
     )
     command = [sys.executable, "-c", code, "config", "init"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stderr.split() == [str(launch.FEW_OBJECTS), "True"]
+    assert done.stderr.split() == [str(garbage.FEW_OBJECTS), "True"]
