@@ -17,11 +17,11 @@ BRIEF = ("handler.commands", "extension.config.plan", "extension.finish")
 """Processes that do one thing and end."""
 COMPILE = "-"
 """Instead of a module's name: load the one that follows, run nothing."""
-LATER: dict[str, tuple[str, ...]] = {"inspect": ("getfullargspec",), "ipaddress": ()}
+LATER: dict[str, tuple[str, ...]] = {"inspect": ("getfullargspec",), "ipaddress": (), "gzip": ("GzipFile",)}
 """Modules that are loaded when something of theirs is used, not when they are imported, and functions that may be taken
 out of them before: :mod:`dataclasses` imports ``inspect`` for the signature of classes without a docstring,
 :mod:`lxml.etree` takes a function for parser targets, and with it come the compiler's modules (1.2 MiB);
-:mod:`urllib.parse` needs ``ipaddress`` for hosts in brackets."""
+:mod:`urllib.parse` needs ``ipaddress`` for hosts in brackets; :mod:`lxml.etree` could write compressed files."""
 
 Function = Callable[..., object]
 _NONE: Mapping[str, Function] = {}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from extension import launch
-from extension.config.cli import add_parsers
 
 
 def main() -> int:
     """Run one command; its exit code."""
     launch.for_one_command()
+    import argparse  # here, because it must find the stand-ins
+
+    from extension.config.cli import add_parsers
+
     parser = argparse.ArgumentParser(prog="lad")
     add_parsers(parser.add_subparsers(required=True))
     args = parser.parse_args(["config", *sys.argv[1:]])

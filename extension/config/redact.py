@@ -16,7 +16,7 @@ _ASSIGNED = (
     r"|(//[^/@\s:]{1,200}:)[^/@\s]{1,200}@"
 )
 _RUN = r"(?i)(?:[A-Za-z0-9+/]|%2[BF]|%3D){40,}={0,2}"
-_LEAST = 40  # characters of a secret that none of _MARKS gives away
+_LEAST = 40  # characters of a secret that none of _MARKS gives away; it is one word
 _MARKS = ("=", "%", "@", "sharedaccess")
 _WINDOW = 30
 _DRAWN = 11  # changes between digits, capitals and small letters in a window: about 19 in base64, 6 in words
@@ -64,7 +64,8 @@ def _hide_assigned(found: re.Match[str]) -> str:
 
 def _plain(text: str) -> bool:
     """Whether no pattern can fit ``text``, told without one."""
-    return len(text) < _LEAST and not any(mark in text.casefold() for mark in _MARKS)
+    folded = text.casefold()
+    return not any(mark in folded for mark in _MARKS) and all(len(word) < _LEAST for word in text.split())
 
 
 def holds_secret(text: str) -> bool:
