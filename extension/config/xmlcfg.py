@@ -1,7 +1,6 @@
 """Reader of ``xmlCfg``: the WadCfg document that the portal and templates write (spec/lad-handler.md 4.5)."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is a text.
 from collections.abc import Iterable
 from typing import NamedTuple
 
