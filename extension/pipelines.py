@@ -25,6 +25,8 @@ PERSIST_S = 300
 """The ends of windows without samples are written so rarely: nothing depends on them."""
 LATE = "late: window closed"
 """Why a record that a client sent never becomes a row, in the ledger."""
+QUERIES = ""
+"""Stands for all sources that are queries: what they gave together is forgotten together."""
 FUTURE_S = 86400
 """Rows dated further ahead than this would stay for as long; they are refused."""
 
@@ -91,7 +93,7 @@ class Pipelines:
         def change() -> None:
             self._store.set_closed(fresh)
             for source in unread:
-                self._store.samples.trim(source, 1 << 62)
+                self._store.samples.forget_from(source, 0)
 
         if fresh or unread:
             self._store.commit(change)
@@ -213,6 +215,12 @@ class Pipelines:
             if oldest != self._trimmed.get(source):  # an hour's window holds its samples back for an hour
                 self._store.samples.trim(source, oldest * ticks.SECOND_US)
                 tally.trimmed[source] = oldest
+        if touched:
+            queried = [c for source in self._store.samples.in_runs() for c in self._readers.get(source, ())]
+            oldest = min((closed[c.id] for c in queried), default=0)
+            if oldest != self._trimmed.get(QUERIES, 0):
+                self._store.samples.trim_runs(oldest * ticks.SECOND_US)
+                tally.trimmed[QUERIES] = oldest
         self._store.set_closed(written)
         tally.written.update(written)
         tally.closed = closed
