@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from extension.pipeline.batches import Batch
 from extension.rows.packed import pack
-from extension.store import bodies, carry, drops, gaps, ledger, raw, salvage, samples
+from extension.store import bodies, carry, drops, gaps, ledger, raw, salvage, samples, upgrade
 from extension.store.acks import Acknowledgements
 from extension.store.bounds import Bounds
 from extension.store.bounds import free_bytes as disk_free
@@ -73,7 +73,7 @@ class CollectorStore:
         self._report = report
         self._clock = clock
         self._acks = Acknowledgements(self._uploads, report)
-        self._reported = ""
+        self._reported: dict[str, object] = {}
         self._damaged: set[str] = set()
         try:
             self.db = self._open()
@@ -84,7 +84,7 @@ class CollectorStore:
             os.unlink(self._reserve)  # it is kept for this: even to open the store takes room
             self.db = self._open()
             self.generation = self._generation()
-        raw.take_over(self.db)
+        upgrade.take_over(self.db)
         self.samples = samples.Samples(self.db, self._tell_damage)
         self._bounds = Bounds(
             self.db,
@@ -210,12 +210,11 @@ class CollectorStore:
         self.db.execute("INSERT OR REPLACE INTO meta VALUES(?,?)", (key, value))
 
     def put_report(self, report: dict[str, object]) -> None:
-        """Keep what status shows of the collector; written only when it changed."""
-        text = carry.to_json(report)
-        if text != self._reported:
-            self._reported = text
+        """Keep what status shows of the collector, a dict of its own; written only when it changed."""
+        if report != self._reported:
+            self._reported = report
             with suppress(sqlite3.OperationalError):  # a full disk must not end the collector for a report
-                self.put("report", text)
+                self.put("report", carry.to_json(report))
 
     def raw(self) -> dict[str, Any]:
         """Raw counters by query, as they were put."""

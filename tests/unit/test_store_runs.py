@@ -295,6 +295,20 @@ def test_a_store_of_an_earlier_version_goes_on_as_if_nothing_were(tmp_path: Path
     assert _count(bench.store, "samples") == 0
 
 
+def test_an_earlier_version_that_took_over_meanwhile_leaves_nothing_double(tmp_path: Path) -> None:
+    """It samples a time again that this version had sampled, for the clock was set back, and knows no ``runs``."""
+    store = _store(tmp_path / "state", [])
+    for n in range(4):
+        _tick(store, T, s=_named(T + n * SECOND_US, 1.0))
+    store.db.execute("CREATE TABLE raw(query TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID")
+    for n in (2, 3):
+        store.samples.add("s", T + n * SECOND_US, [r for _, r in _named(T, 2.0)])
+    store.close()
+    store = _store(tmp_path / "state", [])
+    assert [r.columns["V"][1] for _, r in _read(store, "s")] == [1.0, 1.0, 2.0, 2.0]
+    store.close()
+
+
 def test_a_full_store_of_an_earlier_version_can_be_opened(tmp_path: Path) -> None:
     _earlier(tmp_path)
     path = tmp_path / "state" / "collector.db"
