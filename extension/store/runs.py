@@ -95,8 +95,6 @@ class Runs:
 
     def begin(self) -> None:
         """A transaction has begun; whether the one before was kept, only the file knows."""
-        self._added.clear()
-        self._asked = None
         self._open = True
         if self._changed:
             self._load()

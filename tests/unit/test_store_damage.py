@@ -140,6 +140,25 @@ def test_a_damaged_name_in_the_schema_is_a_damaged_store(tmp_path: Path) -> None
     assert len(bench.rows()) > 0
 
 
+@pytest.mark.parametrize("value", [None, "x"])
+@pytest.mark.parametrize("table", ["produced", "dropped"])
+def test_a_damaged_count_does_not_keep_a_new_store_from_being_made(tmp_path: Path, table: str, value: object) -> None:
+    bench = Bench(tmp_path)
+    bench.run(200)
+    bench.store.drop_oldest(1, "store full")
+    bench.store.close()
+    rule = "UPDATE sqlite_master SET sql=replace(sql, ?, ?) WHERE name=?"
+    _change(bench, rule, "n INTEGER NOT NULL", "n INTEGER", table)
+    _change(bench, f"UPDATE {table} SET n=?", value)
+    _change(bench, rule, "n INTEGER", "n INTEGER NOT NULL", table)
+    _change(bench, rule, "moniker", "nonsens", "outbox")
+    bench.start()
+    assert "a new one was started" in bench.said[0]
+    bench.run(100)
+    bench.deliver()
+    assert all(balance.unproduced == 0 for balance in bench.store.balances().values())
+
+
 def test_a_schema_in_other_words_is_whole(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.run(100)
