@@ -17,7 +17,7 @@ from extension.pipeline.named import Named
 from extension.pipeline.records import Record
 from extension.plan import Target
 from extension.rows.ticks import SECOND_US
-from extension.store import ledger, runs
+from extension.store import gaps, ledger, runs
 from extension.store.collector_db import CollectorStore
 from extension.store.gaps import query_key
 from tests.collector_bed import MINUTE, QUERY, Bench, metrics, plan_of
@@ -273,6 +273,9 @@ def test_a_store_of_an_earlier_version_goes_on_as_if_nothing_were(tmp_path: Path
     _earlier(tmp_path / "old")
     before = ledger.read(str(tmp_path / "old" / "state"))["M20261119"]
     assert (before.produced, before.queued, before.delivered, before.dropped) == (16, 4, 8, {"store full": 4})
+    known = gaps.read(str(tmp_path / "old" / "state" / "collector.db"))  # commands read it before the daemon does
+    assert known is not None
+    assert known.last_sample == 1795252890.0003
     reference = _scene(tmp_path / "new")
     _go(reference, MINUTE + 215)
     bench = _scene(tmp_path / "old", reference.now)
