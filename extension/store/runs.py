@@ -26,6 +26,8 @@ MAX_LAYOUTS = 200
 """Names that change so often are kept with their values."""
 SHORT = 300
 """Several sources ask in turn for the same time: rows up to so many, an hour of the usual rate, are read once."""
+SPANS = 3
+"""So many times, as the minute and the hour that end together."""
 _KEPT, _KEPT_SIZE = 64, 4096
 
 
@@ -64,7 +66,7 @@ class Runs:
         self._added: list[tuple[int, int, list[Any]]] = []
         self._newest: dict[str, tuple[Named, int]] = {}
         self._values: dict[str, list[Any]] = {}
-        self._asked: tuple[int, int, dict[int, list[Run]] | None] | None = None
+        self._asked: dict[tuple[int, int], dict[int, list[Run]] | None] = {}
         self._load()
 
     def _load(self) -> None:
@@ -104,7 +106,7 @@ class Runs:
     def end(self) -> None:
         """It ends."""
         self._added.clear()
-        self._asked = None
+        self._asked.clear()
         self._open = False
 
     def add(self, source: str, found: Named) -> bool:
@@ -118,7 +120,7 @@ class Runs:
                 return False
             known = self._newest[source] = found, number
         self._added.append((found.at_us, known[1], found.values))
-        self._asked = None
+        self._asked.clear()
         return True
 
     def _number(self, source: str, found: Named) -> int | None:
@@ -145,7 +147,7 @@ class Runs:
                 (t, text),
             )
         self._added.clear()
-        self._asked = None
+        self._asked.clear()
 
     def _text(self, values: list[Any]) -> str:
         """For the file; of the newest that are not long the values are remembered: the windows of a minute ask soon."""
@@ -172,11 +174,7 @@ class Runs:
         if not numbers:
             return iter(())
         self.write()
-        if self._asked is None or self._asked[:2] != (begin_us, end_us):
-            self._asked = begin_us, end_us, self._by_layout(begin_us, end_us)
-        known = self._asked[2]
-        if not self._open:  # what comes next is another view of the file
-            self._asked = None
+        known = self._spanned(begin_us, end_us)
         if known is None:
             return (
                 run for run in self._within(self._rows(begin_us, end_us), begin_us, end_us) if run.layout in numbers
@@ -185,6 +183,17 @@ class Runs:
         if len(parts) > 1:
             return iter(sorted((run for part in parts for run in part), key=lambda run: run.at_us))
         return iter(parts[0] if parts else ())
+
+    def _spanned(self, begin_us: int, end_us: int) -> dict[int, list[Run]] | None:
+        """As :meth:`_by_layout`; within a transaction, nothing is read twice that has not changed."""
+        span = begin_us, end_us
+        if not self._open:
+            return self._by_layout(*span)
+        if span not in self._asked:
+            if len(self._asked) >= SPANS:
+                self._asked.clear()
+            self._asked[span] = self._by_layout(*span)
+        return self._asked[span]
 
     def _by_layout(self, begin_us: int, end_us: int) -> dict[int, list[Run]] | None:
         """The samples of all sources; None if they are too many to be held in memory."""
@@ -234,7 +243,7 @@ class Runs:
 
     def trim(self, before_us: int) -> None:
         """Forget the samples of all sources that are older."""
-        self._asked = None
+        self._asked.clear()
         self._db.execute("DELETE FROM runs WHERE t<?", (before_us - before_us % SECOND_US,))
 
     def forget_from(self, source: str, at_us: int) -> None:
@@ -243,7 +252,7 @@ class Runs:
         if not numbers:
             return
         self.write()
-        self._asked = None
+        self._asked.clear()
         first = at_us - at_us % SECOND_US
         for t, body in self._db.execute("SELECT t, body FROM runs WHERE t>=?", (first,)).fetchall():
             lines = body.split("\n")

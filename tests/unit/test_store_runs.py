@@ -153,6 +153,25 @@ def test_what_was_read_before_a_change_is_not_read_after_it(store: CollectorStor
     assert _read(store, "s") == []
 
 
+def test_each_time_is_read_once_in_a_transaction(store: CollectorStore) -> None:
+    for n in range(4):
+        _tick(store, T, s=_named(T + n * SECOND_US, 1.0), t=_named(T + n * SECOND_US, 2.0))
+    spans = [(T, T + SECOND_US * n) for n in (1, 2, 4, 1)]
+    asked: list[str] = []
+    store.db.set_trace_callback(asked.append)
+
+    def change() -> None:
+        for source in "st":
+            for n, span in enumerate(spans[: runs.SPANS]):
+                assert len(list(store.samples.read(source, *span))) == (1, 2, 4)[n]
+
+    assert store.commit(change)
+    assert sum("SELECT t, body FROM runs" in text for text in asked) == runs.SPANS
+    assert len(list(store.samples.read("s", *spans[3]))) == 1
+    store.db.execute("DELETE FROM runs")  # nothing is remembered outside of one
+    assert list(store.samples.read("s", *spans[3])) == []
+
+
 def test_one_source_is_forgotten_without_the_others(store: CollectorStore) -> None:
     for n in range(4):
         _tick(store, T, s=_named(T + n * SECOND_US, 1.0), t=_named(T + n * SECOND_US, 2.0))
