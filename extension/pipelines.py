@@ -127,14 +127,17 @@ class Pipelines:
             self._insert(event, output.local, now, tally)
         for batch in output.batches:
             ready = tally.joiner.add(batch) if places.takes_rows(batch.moniker) else [batch]
-            tally.queued += self._store.queue(ready, now)
+            if ready:
+                tally.queued += self._store.queue(ready, now)
         for (table, reason), n in output.dropped.items():
             self._store.refuse(table, reason, n)
             tally.dropped[f"{table}: {reason}"] = tally.dropped.get(f"{table}: {reason}", 0) + n
 
     def finish(self, now: float, tally: Tally) -> None:
         """Queue what might still have grown: the transaction is about to end."""
-        tally.queued += self._store.queue(tally.joiner.rest(), now)
+        rest = tally.joiner.rest()
+        if rest:
+            tally.queued += self._store.queue(rest, now)
 
     def _insert(self, event: str, dated: list[Dated] | Named, now: float, tally: Tally) -> None:
         if event in self._readers and isinstance(dated, Named):
