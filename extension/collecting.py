@@ -53,7 +53,6 @@ class Asked:
 
     def __post_init__(self) -> None:
         self.gap_key = query_key(self.query)
-        self.raw_key = _query_id(self.query)
 
 
 @dataclass
@@ -238,11 +237,11 @@ class Collector:
                 self._pipelines.forget_ahead(min(int(now) // a.query.rate * a.query.rate for a, _ in outputs))
             for asked, output in outputs:
                 self._pipelines.keep(asked.query.target.event, output, now, tally)
-            states = [(asked.raw_key, asked.stream.state()) for asked, _ in outputs]
-            self.store.put_raw((key, {"t": now, "state": state}) for key, state in states if state is not None)
+            states = [(asked.gap_key, asked.stream.state()) for asked, _ in outputs]
+            kept = [(key, {"t": now, "state": state}) for key, state in states if state is not None]
+            self.store.put_raw(kept, last_sample=now)
             self._pipelines.close(now, tally)
             self._gaps.write()
-            self.store.put("last_sample", repr(now))
 
         tally = self._commit(work)
         self._gaps.done(tally is not None, "store full")
@@ -381,10 +380,6 @@ def _whole(kept: Any) -> bool:
 def _raw_for(query: Query, raw: Mapping[str, Any], now: float) -> list[Any]:
     """Raw counters that rates of ``query`` may begin at: its own, else, as a new document may ask the same class for
     other properties or at another rate, those that another query read within the last interval, the newest first."""
-    own = _query_id(query)
+    own = query_key(query)
     usable = [key for key, kept in raw.items() if key == own or abs(now - kept["t"]) <= query.rate]
     return [raw[key]["state"] for key in sorted(usable, key=lambda key: (key == own, raw[key]["t"]), reverse=True)]
-
-
-def _query_id(query: Query) -> str:
-    return f"{query.target.event}|{query.rate}|{query.namespace}|{query.text}"

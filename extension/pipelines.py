@@ -25,6 +25,8 @@ PERSIST_S = 300
 """The ends of windows without samples are written so rarely: nothing depends on them."""
 LATE = "late: window closed"
 """Why a record that a client sent never becomes a row, in the ledger."""
+QUERIES = ""
+"""Stands for all sources that are queries: what they gave together is forgotten together."""
 FUTURE_S = 86400
 """Rows dated further ahead than this would stay for as long; they are refused."""
 
@@ -91,7 +93,7 @@ class Pipelines:
         def change() -> None:
             self._store.set_closed(fresh)
             for source in unread:
-                self._store.samples.trim(source, 1 << 62)
+                self._store.samples.forget_from(source, 0)
 
         if fresh or unread:
             self._store.commit(change)
@@ -125,14 +127,17 @@ class Pipelines:
             self._insert(event, output.local, now, tally)
         for batch in output.batches:
             ready = tally.joiner.add(batch) if places.takes_rows(batch.moniker) else [batch]
-            tally.queued += self._store.queue(ready, now)
+            if ready:
+                tally.queued += self._store.queue(ready, now)
         for (table, reason), n in output.dropped.items():
             self._store.refuse(table, reason, n)
             tally.dropped[f"{table}: {reason}"] = tally.dropped.get(f"{table}: {reason}", 0) + n
 
     def finish(self, now: float, tally: Tally) -> None:
         """Queue what might still have grown: the transaction is about to end."""
-        tally.queued += self._store.queue(tally.joiner.rest(), now)
+        rest = tally.joiner.rest()
+        if rest:
+            tally.queued += self._store.queue(rest, now)
 
     def _insert(self, event: str, dated: list[Dated] | Named, now: float, tally: Tally) -> None:
         if event in self._readers and isinstance(dated, Named):
@@ -213,6 +218,12 @@ class Pipelines:
             if oldest != self._trimmed.get(source):  # an hour's window holds its samples back for an hour
                 self._store.samples.trim(source, oldest * ticks.SECOND_US)
                 tally.trimmed[source] = oldest
+        if touched:
+            queried = [c for source in self._store.samples.in_runs() for c in self._readers.get(source, ())]
+            oldest = min((closed[c.id] for c in queried), default=0)
+            if oldest != self._trimmed.get(QUERIES, 0):
+                self._store.samples.trim_runs(oldest * ticks.SECOND_US)
+                tally.trimmed[QUERIES] = oldest
         self._store.set_closed(written)
         tally.written.update(written)
         tally.closed = closed

@@ -70,10 +70,10 @@ def plan_of(folder: Path, queries: tuple[Query, ...] = (QUERY,), derived: tuple[
 class Bench:
     """``now`` is the wall clock, ``boot`` the time since boot."""
 
-    def __init__(self, folder: Path, plan: Plan | None = None) -> None:
+    def __init__(self, folder: Path, plan: Plan | None = None, now: float = MINUTE - 20) -> None:
         self.folder = folder
         self.plan = plan or plan_of(folder)
-        self.now, self.boot = float(MINUTE - 20), 1000.0
+        self.now, self.boot = float(now), 1000.0
         self.source = Source()
         self.said: list[str] = []
         self.start()

@@ -18,7 +18,8 @@ from extension.pipeline.records import Record
 
 to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 """Made once: dumps() with options makes an encoder per call."""
-
+DAMAGED = (ValueError, LookupError, TypeError, AttributeError)
+"""What is raised here of a text whose bytes were damaged on the disk."""
 
 _KEPT, _KEPT_SIZE = 64, 4096
 
@@ -42,7 +43,7 @@ class Bodies:
 
     def pairs(self, text: str, by: str, of: str) -> Iterable[Pair]:
         """As :func:`pairs`."""
-        return _pairs(self._made.get(text) or json.loads(text), by, of)
+        return pairs_in(self._made.get(text) or json.loads(text), by, of)
 
 
 def encode(found: Sequence[Record] | Named) -> str:
@@ -68,7 +69,11 @@ def _column(name: str, found: list[tuple[str, Any]]) -> list[Any]:
 
 def decode(text: str) -> Iterator[Record]:
     """The records, in order."""
-    body = json.loads(text)
+    return records(json.loads(text))
+
+
+def records(body: Any) -> Iterator[Record]:
+    """As :func:`decode`, of what stands in the text."""
     if isinstance(body, dict):
         names = [name for name, _, _ in body["c"]]
         for values in zip(*(zip(_kinds(kind), given, strict=False) for _, kind, given in body["c"]), strict=True):
@@ -80,10 +85,11 @@ def decode(text: str) -> Iterator[Record]:
 
 def pairs(text: str, by: str, of: str) -> Iterable[Pair]:
     """What :func:`extension.pipeline.metrics.aggregate` needs of the records, without making them."""
-    return _pairs(json.loads(text), by, of)
+    return pairs_in(json.loads(text), by, of)
 
 
-def _pairs(body: Any, by: str, of: str) -> Iterable[Pair]:
+def pairs_in(body: Any, by: str, of: str) -> Iterable[Pair]:
+    """As :func:`pairs`, of what stands in the text."""
     if not isinstance(body, dict):
         return list(pairs_of((part[2] for part in body), by, of))
     columns = {name: (kind, given) for name, kind, given in body["c"]}

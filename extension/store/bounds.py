@@ -103,7 +103,10 @@ class Bounds:
 
     def used_bytes(self) -> int:
         """The used part of the file."""
-        return (self._pages() - int(self._db.execute("PRAGMA freelist_count").fetchone()[0])) * self._page
+        return (self._pages() - self._free_pages()) * self._page
+
+    def _free_pages(self) -> int:
+        return int(self._db.execute("PRAGMA freelist_count").fetchone()[0])
 
     def _keep_reserve(self) -> None:
         try:
@@ -194,15 +197,16 @@ class Bounds:
     def keep_house(self) -> int:
         """Drop the oldest rows over 90 % of the cap, give back what is no longer used, end a trouble that is over.
 
-        Returns the rows dropped. Nothing of it is urgent: what does not fit on a full disk is left for later.
+        Returns the rows dropped. It follows a change, before which the disk was looked at. Nothing of it is urgent:
+        what does not fit on a full disk is left for later.
         """
-        self.look()
         dropped = 0
         try:
-            if self.used_bytes() > self._max_bytes * 9 // 10:
+            size = self._pages() * self._page
+            if size > self._max_bytes * 9 // 10 and self.used_bytes() > self._max_bytes * 9 // 10:
                 with transaction(self._db):
                     dropped = self._drop_oldest(STEPS[0], "store size cap")
-            spare = int(self._db.execute("PRAGMA freelist_count").fetchone()[0]) - SPARE_BYTES // self._page
+            spare = self._free_pages() - SPARE_BYTES // self._page if size > SPARE_BYTES else 0
             if spare > 0:
                 # a script is run to its end; a statement without columns would end after one page
                 self._db.executescript(f"PRAGMA incremental_vacuum({min(spare, GIVE_BACK_PAGES)})")

@@ -6,7 +6,6 @@ duplicates nothing.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import time
@@ -17,7 +16,7 @@ from typing import Any, TypeVar
 
 from extension.pipeline.batches import Batch
 from extension.rows.packed import pack
-from extension.store import bodies, carry, drops, gaps, ledger, salvage, samples
+from extension.store import bodies, carry, drops, gaps, ledger, raw, salvage, samples, upgrade
 from extension.store.acks import Acknowledgements
 from extension.store.bounds import Bounds
 from extension.store.bounds import free_bytes as disk_free
@@ -37,7 +36,6 @@ T = TypeVar("T")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS windows(id TEXT PRIMARY KEY, closed INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS raw(query TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, t REAL NOT NULL, moniker TEXT NOT NULL,
   tbl TEXT NOT NULL, n INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS given_up(batch INTEGER PRIMARY KEY, tbl TEXT NOT NULL, reason TEXT NOT NULL,
@@ -75,7 +73,7 @@ class CollectorStore:
         self._report = report
         self._clock = clock
         self._acks = Acknowledgements(self._uploads, report)
-        self._reported = ""
+        self._reported: dict[str, object] = {}
         self._damaged: set[str] = set()
         try:
             self.db = self._open()
@@ -86,6 +84,7 @@ class CollectorStore:
             os.unlink(self._reserve)  # it is kept for this: even to open the store takes room
             self.db = self._open()
             self.generation = self._generation()
+        upgrade.take_over(self.db)
         self.samples = samples.Samples(self.db, self._tell_damage)
         self._bounds = Bounds(
             self.db,
@@ -170,14 +169,19 @@ class CollectorStore:
 
         False (and one report per state change) if it still does not fit: the caller's data of this tick are lost.
         """
+
+        def whole() -> None:
+            with self.samples.together():
+                change()
+
         self._bounds.look()
         try:
             with self.transaction():
-                change()
+                whole()
         except sqlite3.OperationalError as error:
             if not is_full(error):
                 raise
-            return self._bounds.make_room(change, error)
+            return self._bounds.make_room(whole, error)
         return True
 
     # -- small values
@@ -206,31 +210,26 @@ class CollectorStore:
         self.db.execute("INSERT OR REPLACE INTO meta VALUES(?,?)", (key, value))
 
     def put_report(self, report: dict[str, object]) -> None:
-        """Keep what status shows of the collector; written only when it changed."""
-        text = carry.to_json(report)
-        if text != self._reported:
-            self._reported = text
+        """Keep what status shows of the collector, a dict of its own; written only when it changed."""
+        if report != self._reported:
+            self._reported = report
             with suppress(sqlite3.OperationalError):  # a full disk must not end the collector for a report
-                self.put("report", text)
+                self.put("report", carry.to_json(report))
 
     def raw(self) -> dict[str, Any]:
         """Raw counters by query, as they were put."""
-        found = {}
-        for query, text in self.db.execute("SELECT query, state FROM raw"):
-            try:
-                found[query] = json.loads(text)
-            except ValueError:
-                self._tell_damage(f"what was counted last for {query}")
-        return found
+        return raw.read(self.db, self._tell_damage)
 
     def forget_raw(self, queries: Iterable[str]) -> None:
         """Delete the raw counters of queries; inside a transaction."""
-        self.db.executemany("DELETE FROM raw WHERE query=?", [(query,) for query in queries])
+        raw.forget(self.db, queries)
 
-    def put_raw(self, states: Iterable[tuple[str, Any]]) -> None:
-        """Keep the raw counters of queries for their first sample after a restart."""
-        rows = [(query, bodies.to_json(state)) for query, state in states]
-        self.db.executemany("INSERT OR REPLACE INTO raw VALUES(?,?)", rows)
+    def put_raw(self, states: Iterable[tuple[str, Any]], last_sample: float | None = None) -> None:
+        """Keep the raw counters of queries for their first sample after a restart, and when they were asked."""
+        values = raw.values(states)
+        if last_sample is not None:
+            values.append(("last_sample", repr(last_sample)))
+        self.db.executemany("INSERT OR REPLACE INTO meta VALUES(?,?)", values)
 
     # -- windows
 

@@ -35,10 +35,10 @@ def open_writer(path: str, script: str, *, max_bytes: int | None = None) -> sqli
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute("PRAGMA journal_size_limit=4194304")
         db.execute("PRAGMA cache_size=-512")
-        if max_bytes is not None:
+        db.executescript(f"BEGIN IMMEDIATE;{script};COMMIT;")  # at once: a reader never sees half a schema
+        if max_bytes is not None:  # after the schema: a full file of an earlier version can be opened all the same
             size = db.execute("PRAGMA page_size").fetchone()[0]
             db.execute(f"PRAGMA max_page_count={max(64, max_bytes // size)}")
-        db.executescript(f"BEGIN IMMEDIATE;{script};COMMIT;")  # at once: a reader never sees half a schema
     except (OSError, sqlite3.Error, UnicodeDecodeError) as error:  # SQLite quotes damaged names in its messages
         raise StoreError(f"cannot open the store {path}: {error}; check free space and permissions") from error
     return db

@@ -59,8 +59,12 @@ class _Query:
 
 def query_key(query: Query) -> str:
     """What identifies a query over restarts and documents."""
-    key = f"{query.target.event}|{query.rate}|{query.namespace}|{query.text}"
-    return hashes.digest("md5", key.encode()).hex()[:16]
+    return short_key(f"{query.target.event}|{query.rate}|{query.namespace}|{query.text}")
+
+
+def short_key(full: str) -> str:
+    """The key for all that identifies a query."""
+    return hashes.digest("md5", full.encode()).hex()[:16]
 
 
 def sampled(rate: int, last: float, gap_end: float | None) -> float:

@@ -25,8 +25,8 @@ def carry_over(old: str, uploads: str, db: sqlite3.Connection, now: float) -> st
         reader = open_reader(old)
         if reader is not None:
             with closing(reader) as there:
-                dropped = {(t, why): n for t, why, n in there.execute("SELECT tbl, reason, n FROM dropped")}
-                produced = dict(there.execute("SELECT tbl, n FROM produced"))
+                dropped = {(t, why): n for t, why, n in there.execute(_whole("SELECT tbl, reason, n FROM dropped"))}
+                produced = dict(there.execute(_whole("SELECT tbl, n FROM produced")))
                 known = True
                 times = drops.read(there)
     settled = _settled(uploads)
@@ -45,6 +45,11 @@ def carry_over(old: str, uploads: str, db: sqlite3.Connection, now: float) -> st
     return f"{lost} unsent rows in it are lost" if known else "how many unsent rows it held cannot be read"
 
 
+def _whole(question: str) -> str:
+    """Without the rows whose number is none any more: a single bit can have made it NULL."""
+    return f"{question} WHERE typeof(n) = 'integer'"
+
+
 def _settled(uploads: str) -> dict[str, int]:
     """Rows by table of which the uploader knows the end."""
     found: dict[str, int] = {}
@@ -52,7 +57,8 @@ def _settled(uploads: str) -> dict[str, int]:
         reader = open_reader(uploads)
         if reader is not None:
             with closing(reader) as db:
-                counts = "SELECT tbl, n FROM delivered UNION ALL SELECT tbl, n FROM dropped"
-                for table, n in db.execute(counts).fetchall():
-                    found[table] = found.get(table, 0) + n
+                db.execute("BEGIN")  # one view for both
+                for counts in ("SELECT tbl, n FROM delivered", "SELECT tbl, n FROM dropped"):
+                    for table, n in db.execute(_whole(counts)).fetchall():
+                        found[table] = found.get(table, 0) + n
     return found

@@ -315,6 +315,6 @@ def test_samples_are_forgotten_once_when_no_window_needs_them(tmp_path: Path, mo
     (undone, *kept) = [us // 1_000_000 for us in trimmed]
     assert kept[0] == undone  # what was undone is done again
     assert kept == sorted(set(kept))  # and what was done is not
-    (oldest,) = bench.store.db.execute("SELECT min(t) FROM samples").fetchone()
+    (oldest,) = bench.store.db.execute("SELECT min(t) FROM runs").fetchone()
     assert oldest >= kept[-1] * 1_000_000
     assert kept[-1] == bench.collector._pipelines.closed[bench.collector._pipelines.consumers[1].id]

@@ -33,12 +33,30 @@ def _change(bench: Bench, statement: str, *values: object) -> None:
         b'[["",""]]',
     ],
 )
+def test_a_damaged_single_sample_is_left_out(tmp_path: Path, body: bytes) -> None:
+    bench = Bench(tmp_path)
+    bench.run(50)
+    bench.store.close()
+    oldest = "(SELECT min(t) FROM runs)"
+    _change(bench, f"INSERT INTO samples SELECT 's', t, CAST(? AS TEXT) FROM runs WHERE t={oldest}", body)
+    _change(bench, f"DELETE FROM runs WHERE t={oldest}")
+    _left_out(bench)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"1 0 \xff1.0,2.0]", b"1 0 [1.0,2.0", b"1 0 [1.0]", b"1 0 {}", b"1 0 7", b"1 0", b"1 x [1.0,2.0]", b"9 0 []", b""],
+)
 def test_a_damaged_sample_is_left_out(tmp_path: Path, body: bytes) -> None:
     bench = Bench(tmp_path)
     bench.run(50)
     bench.store.close()
-    oldest = "(SELECT min(rowid) FROM samples)"
-    _change(bench, f"UPDATE samples SET body=CAST(? AS TEXT) WHERE rowid={oldest}", body)
+    _change(bench, "UPDATE runs SET body=CAST(? AS TEXT) WHERE t=(SELECT min(t) FROM runs)", body)
+    _left_out(bench)
+
+
+def _left_out(bench: Bench) -> None:
+    """One sample of the first minute is."""
     bench.start()
     bench.run(150)
     bench.deliver()
@@ -48,13 +66,29 @@ def test_a_damaged_sample_is_left_out(tmp_path: Path, body: bytes) -> None:
     assert bench.audit()["ok"]
 
 
+@pytest.mark.parametrize("body", ["{", "7", '["a","b",1,"Double"]', '["CounterName","Value",["x","y"]]'])
+def test_damaged_names_cost_the_samples_that_have_them(tmp_path: Path, body: str) -> None:
+    bench = Bench(tmp_path)
+    bench.run(50)
+    bench.store.close()
+    _change(bench, "UPDATE layouts SET body=?", body)
+    bench.start()
+    assert bench.said == [
+        f"what the samples of s are called is damaged in the store {bench.store.path}: it is left out"
+    ]
+    bench.run(150)
+    bench.deliver()
+    assert len(bench.rows()) == 2 * 3
+    assert len(bench.said) == 1
+
+
 def test_a_damaged_sample_that_is_copied_is_left_out(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.run(50)
     (source,) = bench.store.samples.sources()
     known = list(bench.store.samples.read(source, 0, 1 << 62))
     bench.store.close()
-    _change(bench, "UPDATE samples SET body='{\"c\":[[1]]}' WHERE rowid=(SELECT min(rowid) FROM samples)")
+    _change(bench, "UPDATE runs SET body='1 0 [1]' WHERE t=(SELECT min(t) FROM runs)")
     bench.start()
     assert list(bench.store.samples.read(source, 0, 1 << 62)) == known[2:]
 
@@ -84,7 +118,7 @@ def test_damaged_raw_counters_are_none(tmp_path: Path, state: str) -> None:
     with bench.store.transaction():
         bench.store.put_raw([("q", {"t": bench.now, "state": {}})])
     bench.store.close()
-    _change(bench, "UPDATE raw SET state=? WHERE query='q'", state)
+    _change(bench, "UPDATE meta SET value=? WHERE key='raw:q'", state)
     bench.start()
     bench.run(100)
     assert "q" not in bench.store.raw()
@@ -104,6 +138,25 @@ def test_a_damaged_name_in_the_schema_is_a_damaged_store(tmp_path: Path) -> None
     bench.run(150)
     bench.deliver()
     assert len(bench.rows()) > 0
+
+
+@pytest.mark.parametrize("value", [None, "x"])
+@pytest.mark.parametrize("table", ["produced", "dropped"])
+def test_a_damaged_count_does_not_keep_a_new_store_from_being_made(tmp_path: Path, table: str, value: object) -> None:
+    bench = Bench(tmp_path)
+    bench.run(200)
+    bench.store.drop_oldest(1, "store full")
+    bench.store.close()
+    rule = "UPDATE sqlite_master SET sql=replace(sql, ?, ?) WHERE name=?"
+    _change(bench, rule, "n INTEGER NOT NULL", "n INTEGER", table)
+    _change(bench, f"UPDATE {table} SET n=?", value)
+    _change(bench, rule, "n INTEGER", "n INTEGER NOT NULL", table)
+    _change(bench, rule, "moniker", "nonsens", "outbox")
+    bench.start()
+    assert "a new one was started" in bench.said[0]
+    bench.run(100)
+    bench.deliver()
+    assert all(balance.unproduced == 0 for balance in bench.store.balances().values())
 
 
 def test_a_schema_in_other_words_is_whole(tmp_path: Path) -> None:
