@@ -68,6 +68,7 @@ class Delivery:
             if way.lane.level == "error" or silent > self._patience_s:
                 way.given_up = way.lane.problem or f"no answer for {silent:.0f} s"
                 way.lane.stop.set()
+                way.lane.wake.set()
                 thread.join(STOP_S)
                 return  # a thread that still waits for a socket ends with the process
 

@@ -105,12 +105,12 @@ class UploaderStore:
         return inode(self.path) == self._inode
 
     def pending(
-        self, moniker: str, limit: int = 20, fresh: int = 0, without: Collection[str] = ()
+        self, moniker: str, limit: int = 20, fresh: int = 0, without: Collection[str | int] = ()
     ) -> list[Queued]:
         """The oldest batches of an account that are not acknowledged yet; [] while there is no outbox.
 
         While there is a backlog, up to ``fresh`` of them are of those queued since it was met, oldest first as well.
-        Those of the tables ``without`` are left out.
+        Tables (names) and batches (ids) ``without`` are left out.
         """
         with self._guarded():
             reader = self._outbox()
@@ -139,7 +139,7 @@ class UploaderStore:
         after: int,
         limit: int,
         acked: set[int],
-        without: Collection[str],
+        without: Collection[str | int],
     ) -> list[Queued]:
         found: list[Queued] = []
         if limit <= 0:
@@ -147,7 +147,7 @@ class UploaderStore:
         whole = "SELECT id, t, moniker, tbl, n, body FROM outbox WHERE id=?"
         ids = reader.execute("SELECT id, tbl FROM outbox WHERE id>? AND moniker=? ORDER BY id", (after, moniker))
         for batch, table in ids:
-            if batch in acked or table in without:
+            if batch in acked or table in without or batch in without:
                 continue
             try:
                 row = reader.execute(whole, (batch,)).fetchone()
