@@ -19,6 +19,7 @@ from extension.pipeline import places
 from extension.plan import Account
 from extension.rows.edm import Row
 from extension.sinks import Sink, SinkError, open_sink
+from extension.store import drops
 from extension.store.database import StoreError
 from extension.store.uploader_db import Queued, UploaderStore
 
@@ -48,9 +49,18 @@ class Delivery:
     delivered: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
+    spans: dict[str, drops.Span] = field(default_factory=dict)
 
-    def drop(self, reason: str, rows: int, why: str) -> None:
+    def drop(self, reason: str, rows: Sequence[Row], why: str) -> None:
         """Count rows that the sink will never take; ``why`` tells of them, the first of a reason is kept."""
+        self.drop_unread(reason, len(rows), why)
+        span = drops.span_of(rows)
+        if span is not None:
+            before = self.spans.get(reason, span)
+            self.spans[reason] = (min(before[0], span[0]), max(before[1], span[1]))
+
+    def drop_unread(self, reason: str, rows: int, why: str) -> None:
+        """As :meth:`drop` for rows of which nothing is known."""
         self.dropped[reason] = self.dropped.get(reason, 0) + rows
         self.why.setdefault(reason, why)
 
@@ -192,7 +202,7 @@ class Lane:
             rows = batch.rows
         except ValueError as error:
             rows = []
-            result.drop(DAMAGED, batch.count, str(error))
+            result.drop_unread(DAMAGED, batch.count, str(error))
         if rows and self._aside.hold(batch.id, batch.table, self._place(rows)):
             return True
         try:
@@ -202,7 +212,7 @@ class Lane:
                 return False  # only a stop ends the attempts; the batch stays queued
             self._set_aside(batch, error)
             return True
-        self._store.acknowledge(batch.id, batch.table, result.delivered, result.dropped, self._clock())
+        self._store.acknowledge(batch.id, batch.table, result.delivered, result.dropped, self._clock(), result.spans)
         for reason, n in result.dropped.items():
             self._tell_refused(batch.table, reason, n, result.why[reason])
         self.progressed = time.monotonic()
@@ -232,11 +242,11 @@ class Lane:
                     self._send(table, rows[: len(rows) // 2], result)
                     rows = rows[len(rows) // 2 :]
                 elif error.reaction == "drop-row" and error.row is not None and error.row < len(rows):
-                    result.drop(error.code, 1, f"row {rows[error.row].row_key[:200]}: {error.message}")
+                    result.drop(error.code, [rows[error.row]], f"row {rows[error.row].row_key[:200]}: {error.message}")
                     self._note_error(table, error)
                     rows = [r for i, r in enumerate(rows) if i != error.row]
                 else:
-                    result.drop(error.code, len(rows), error.message)
+                    result.drop(error.code, rows, error.message)
                     self._note_error(table, error)
                     return
                 continue

@@ -183,6 +183,7 @@ def examine(plan: Plan, folder: str, since: float, now: float, open_of: Callable
         finally:
             reader.close()
         verdicts += [judge(sheet, names, store.known, store.dropped) for sheet, names in group]
+    notes += store.dropped.notes()
     strays.explain(store.known, since)
     return _document(verdicts, strays, described, notes, since, now)
 
@@ -238,7 +239,8 @@ def _store(folder: str) -> Store:
     waiting = ledger.waiting(folder)
     balances = ledger.read(folder)
     times = {(table, reason): at for table, b in balances.items() for reason, at in b.last_dropped.items()}
-    return Store(known, waiting, Dropped({table: b.dropped for table, b in balances.items()}, times))
+    ranges = {(table, reason): found for table, b in balances.items() for reason, found in b.drop_ranges.items()}
+    return Store(known, waiting, Dropped({table: b.dropped for table, b in balances.items()}, times, ranges))
 
 
 def _document(
