@@ -68,7 +68,9 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     parser.add_argument("-c", "--config", metavar="XML", help="mdsd document (default: the installed one)")
     parser.add_argument("--state-dir", help="state folder (default: LAD_STATE_DIR or /var/lib/lad-emulator)")
-    parser.add_argument("--endpoint", metavar="URL", help="read the tables there, whatever the document says")
+    parser.add_argument(
+        "--endpoint", metavar="URL", type=target.endpoint, help="read the tables there, whatever the document says"
+    )
     parser.add_argument("--account", metavar="NAME", help="account name of --endpoint, where it has none")
     secret = parser.add_mutually_exclusive_group()
     secret.add_argument("--key-file", metavar="F", help="file with the account key (- for standard input)")

@@ -117,10 +117,8 @@ class Dropped:
         for (table, reason), n in sorted(self.vague.items()):
             at = self._last.get((table, reason))
             when = "at an unknown time" if at is None else f"until {ticks.iso(int(at) * ticks.SECOND_US)}"
-            out.append(
-                f"{self._names[table]}: {n} of the missing rows are taken for rows that were dropped {when} ({reason}): it is "
-                "counted how many those were, not which"
-            )
+            what = f"{n} of the missing rows are taken for rows that were dropped {when} ({reason})"
+            out.append(f"{self._names[table]}: {what}: it is counted how many those were, not which")
         return out
 
 
