@@ -12,7 +12,7 @@ import pytest
 
 from omi_queries.backends.choose import Settings, open_backend, with_fallback
 from omi_queries.backends.fallback import FallbackBackend
-from omi_queries.backends.omicli import OmicliSource, unusable
+from omi_queries.backends.omicli import MAX_SUBCLASSES, OmicliSource, unusable
 from omi_queries.backends.procfs import ProcfsBackend
 from omi_queries.backends.source import Question, RefusedError, SourceError, wait_for
 from tests.omicli_bed import FakeOmicli
@@ -239,6 +239,82 @@ def test_instances_of_its_subclass_are_named(fake: FakeOmicli) -> None:
     assert reading.instances == []
     said = f"omicli gave an instance of {APACHE} and no types with it; ask for that class itself"
     assert dict(reading.skipped) == {said: 2}
+
+
+SUBCLASS = """class of Vendor_Pump
+{
+    [MI_STRING] [Key] InstanceID=NULL
+    [MI_STRING] Caption=NULL
+    [MI_UINT32A] Ports=NULL
+    [MI_STRING] Maker=NULL
+    [MI_UINT64] Flow=NULL
+}
+"""
+BASE = """class of Vendor_Thing
+{
+    [MI_STRING] Caption=NULL
+    [MI_UINT32A] Ports=NULL
+    [MI_UINT64] Weight=NULL
+}
+"""
+MIXED = """instance of Vendor_Pump
+{
+    [Key] InstanceID=p1
+    Caption=first
+    Ports={1, 2}
+    Maker=a line
+and another=not a property
+    Flow=7
+}
+instance of Vendor_Thing
+{
+    Caption=a plain one
+    Ports={}
+    Weight=9
+}
+instance of Vendor_Valve
+{
+    [Key] Name=v
+    Caption=of no declaration
+}
+"""
+
+
+def test_a_base_class_gives_the_instances_of_its_subclasses(fake: FakeOmicli) -> None:
+    """With the properties of the base, as by CIM-XML, and the subclass's keys."""
+    fake.declare("Vendor_Thing", BASE)
+    fake.declare("Vendor_Pump", SUBCLASS)
+    fake.answer("Vendor_Thing", MIXED)
+    backend = open_backend("omicli", Settings(omicli=fake.path))
+    reading = backend.open("root/vendor", "SELECT * FROM Vendor_Thing").read(0.0)
+    backend.close()
+    assert reading.instances == [
+        {"InstanceID": "p1", "Caption": "first", "Ports": [1, 2]},
+        {"Caption": "a plain one", "Ports": [], "Weight": 9},
+    ]
+    types = {"InstanceID": "string", "Caption": "string", "Ports": "uint32[]", "Weight": "uint64"}
+    assert dict(reading.types) == types
+    said = "omicli gave an instance of Vendor_Valve and no types with it; ask for that class itself"
+    assert dict(reading.skipped) == {said: 1}
+    assert fake.calls() == [
+        "gc root/vendor Vendor_Thing",
+        "-n cql root/vendor SELECT * FROM Vendor_Thing",
+        "gc root/vendor Vendor_Pump",
+        "gc root/vendor Vendor_Valve",
+    ]
+
+
+def test_so_many_subclasses_are_asked_for_and_no_more(fake: FakeOmicli) -> None:
+    fake.declare("Vendor_Thing", BASE)
+    names = ["Vendor_" + chr(65 + i) for i in range(MAX_SUBCLASSES + 4)]
+    fake.answer("Vendor_Thing", "".join(f"instance of {n}\n{{\n    Caption=c\n}}\n" for n in names))
+    for name in names:
+        fake.declare(name, BASE.replace("Vendor_Thing", name))
+    backend = open_backend("omicli", Settings(omicli=fake.path))
+    reading = backend.open("root/vendor", "SELECT Caption FROM Vendor_Thing WHERE Caption = 'c'").read(0.0)
+    backend.close()
+    assert reading.instances == [{"Caption": "c"}] * MAX_SUBCLASSES
+    assert len(reading.skipped) == 4
 
 
 def test_a_class_that_nobody_has(fake: FakeOmicli) -> None:
