@@ -50,13 +50,16 @@ def unusable(path: str) -> str:
 
 
 class OmicliSource:
-    """Runs ``program`` for each question."""
+    """Runs ``program`` for each question. ``guarded``: no run of it outlives this process."""
 
     name = NAME
     probe_s = NOOP_S
 
-    def __init__(self, program: str = PROGRAM, *, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, program: str = PROGRAM, *, environ: Mapping[str, str] | None = None, guarded: bool = False
+    ) -> None:
         self.where = program
+        self._guarded = guarded
         self._environ = clean_environment(os.environ if environ is None else environ)
         self._environ[GUARD_VARIABLE] = "1"
         self._graveyard = Graveyard()
@@ -98,7 +101,7 @@ class OmicliSource:
         if self._graveyard.full():
             raise SourceError("killed omicli processes hang in the kernel; no new one is started")
         try:
-            child = Child([self.where, *arguments], self._environ, MAX_OUTPUT)
+            child = Child([self.where, *arguments], self._environ, MAX_OUTPUT, guarded=self._guarded)
         except OSError as error:
             raise SourceError(f"the command cannot be started: {error.strerror}") from None
         child.close_input()

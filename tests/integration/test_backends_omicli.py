@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from extension import orphans
+from omi_queries.backends.child import BEGUN_VARIABLE, PARENT_VARIABLE, Child
+from omi_queries.backends.child import begun as child_begun
 from omi_queries.backends.choose import Settings, open_backend, with_fallback
 from omi_queries.backends.fallback import FallbackBackend
 from omi_queries.backends.omicli import MAX_SUBCLASSES, OmicliSource, unusable
@@ -347,3 +353,82 @@ def test_a_declaration_that_hangs_is_ended(fake: FakeOmicli, source: OmicliSourc
     while _members(pid) and time.monotonic() < end:
         time.sleep(0.05)
     assert _members(pid) == []
+
+
+ASKING = """
+import sys
+from omi_queries.backends.choose import Settings, open_backend
+open_backend("omicli", Settings(omicli=sys.argv[1], command=True)).open("root/scx", sys.argv[2]).read(0.0)
+"""
+
+
+def _marked(parent: int) -> list[int]:
+    """The live processes that ``parent`` started, or that those started."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            carried = Path(f"/proc/{entry}/environ").read_bytes().split(b"\0")
+            if f"{PARENT_VARIABLE}={parent}".encode() in carried:
+                found.append(int(entry))
+    return found
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_command_that_is_killed_leaves_no_hung_omicli(fake: FakeOmicli) -> None:
+    fake.mode("hang")
+    asked = "SELECT * FROM SCX_OperatingSystem"
+    process = subprocess.Popen([sys.executable, "-c", ASKING, fake.path, asked])
+    try:
+        _until(lambda: len(_marked(process.pid)) == 2)  # the program and its own child
+    finally:
+        process.kill()
+        process.wait(10)
+    _until(lambda: not _marked(process.pid))
+
+
+def test_the_guard_goes_with_what_it_guards(fake: FakeOmicli) -> None:
+    child = Child([fake.path, "noop"], {"PATH": os.environ["PATH"]}, 1000, guarded=True)
+    guard = child._guard
+    assert guard is not None
+    where = Path(f"/proc/{guard._pid}")
+    assert where.exists()
+    _until(lambda: child.listen(0.1) and child.ended)
+    _until(lambda: child.exit_code(0.1) == 0)
+    assert not where.exists()
+    hung = Child(["/bin/sleep", "60"], {}, 1000, guarded=True)
+    assert hung.kill()
+    assert hung.code == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("begun", "stays"), [("own", True), ("1", False), (None, False)])
+def test_children_of_a_process_with_the_pid_of_a_dead_one_stay(begun: str | None, stays: bool) -> None:
+    environ = {PARENT_VARIABLE: str(os.getpid())}
+    if begun is not None:
+        environ[BEGUN_VARIABLE] = begun if begun != "own" else child_begun(os.getpid())
+    process = subprocess.Popen(["/bin/sleep", "60"], env=environ)
+    try:
+        _until(lambda: process.pid in _marked(os.getpid()))
+        orphans.end(os.getpid())
+        if stays:
+            assert process.poll() is None
+        else:
+            assert process.wait(10) == -signal.SIGKILL
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def test_a_child_carries_who_began_it_and_when(tmp_path: Path) -> None:
+    child = Child(["/usr/bin/env"], {}, 10_000)
+    _until(lambda: child.listen(0.1) and child.ended)
+    child.exit_code(10)
+    lines = child.out.decode().split()
+    assert f"{PARENT_VARIABLE}={os.getpid()}" in lines
+    begun = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    assert f"{BEGUN_VARIABLE}={begun}" in lines
