@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import tenacity
 
 from extension.asides import Asides
 from extension.attempts import pause, stale, worth_retrying
 from extension.circuit import Circuit
+from extension.lane_notes import REFUSAL_QUIET_S as REFUSAL_QUIET_S
+from extension.lane_notes import Delivery as Delivery
+from extension.lane_notes import TableNotes
 from extension.pipeline import places
 from extension.plan import Account
 from extension.rows.edm import Row
 from extension.sinks import Sink, SinkError, open_sink
-from extension.store import drops
 from extension.store.database import StoreError
 from extension.store.uploader_db import Queued, UploaderStore
 
@@ -35,34 +35,7 @@ FRESH = 8
 CPU_SHARE = 0.5
 """Of one CPU, for draining a backlog: well below what the watchdog grants the uploader (extension.watched)."""
 LONGEST_PAUSE_S = 2.0
-REFUSAL_QUIET_S = 3600.0
-"""A table's refused rows are said once for each reason, and again after so long."""
 DAMAGED = "damaged in the store"
-ERROR_QUIET_S = 60.0
-MAX_ERROR = 500
-
-
-@dataclass
-class Delivery:
-    """What became of a batch's rows."""
-
-    delivered: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-    why: dict[str, str] = field(default_factory=dict)
-    spans: dict[str, drops.Span] = field(default_factory=dict)
-
-    def drop(self, reason: str, rows: Sequence[Row], why: str) -> None:
-        """Count rows that the sink will never take; ``why`` tells of them, the first of a reason is kept."""
-        self.drop_unread(reason, len(rows), why)
-        span = drops.span_of(rows)
-        if span is not None:
-            before = self.spans.get(reason, span)
-            self.spans[reason] = (min(before[0], span[0]), max(before[1], span[1]))
-
-    def drop_unread(self, reason: str, rows: int, why: str) -> None:
-        """As :meth:`drop` for rows of which nothing is known."""
-        self.dropped[reason] = self.dropped.get(reason, 0) + rows
-        self.why.setdefault(reason, why)
 
 
 def wait_for_sink(state: tenacity.RetryCallState) -> float:
@@ -115,8 +88,7 @@ class Lane:
         self._connect = connect
         self._sink: Sink | None = None
         self._failures = 0
-        self._errors: dict[str, tuple[str, float]] = {}
-        self._refused: dict[tuple[str, str], tuple[float, int]] = {}
+        self._tables = TableNotes(store, log, clock)
         self._said: set[tuple[str, str]] = set()
         self._aside = Asides(monotonic, lambda error, failures: pause(error, failures))
         self._circuit = circuit or Circuit(monotonic)
@@ -214,7 +186,7 @@ class Lane:
             return True
         self._store.acknowledge(batch.id, batch.table, result.delivered, result.dropped, self._clock(), result.spans)
         for reason, n in result.dropped.items():
-            self._tell_refused(batch.table, reason, n, result.why[reason])
+            self._tables.refused(batch.table, reason, n, result.why[reason])
         self.progressed = time.monotonic()
         self._since_prune += 1
         if self._since_prune >= PRUNE_EVERY:
@@ -243,11 +215,11 @@ class Lane:
                     rows = rows[len(rows) // 2 :]
                 elif error.reaction == "drop-row" and error.row is not None and error.row < len(rows):
                     result.drop(error.code, [rows[error.row]], f"row {rows[error.row].row_key[:200]}: {error.message}")
-                    self._note_error(table, error)
+                    self._tables.error(table, error)
                     rows = [r for i, r in enumerate(rows) if i != error.row]
                 else:
                     result.drop(error.code, rows, error.message)
-                    self._note_error(table, error)
+                    self._tables.error(table, error)
                     return
                 continue
             result.delivered += len(rows)
@@ -266,7 +238,7 @@ class Lane:
 
     def _held_up(self, table: str, error: SinkError) -> None:
         """The host fails, as another lane has found and said."""
-        self._note_error(table, error)
+        self._tables.error(table, error)
         if self.level == "ok":
             self._say(_level(error), f"{self.label}: its host fails: {error.message}")
 
@@ -276,14 +248,14 @@ class Lane:
             self._failures += 1
             if self.level == "ok" and stale(error, state.attempt_number):
                 return
-            self._note_error(str(state.args[0]), error)
+            self._tables.error(str(state.args[0]), error)
             self._say_error(error)
 
     def _set_aside(self, batch: Queued, error: SinkError) -> None:
         """Let the rows of one table or blob wait, and those of the others go on."""
         self._aside.add(batch.id, batch.table, error)
         self._failures += 1
-        self._note_error(batch.table, error)
+        self._tables.error(batch.table, error)
         self._say_error(error, batch.table)
 
     def _say_error(self, error: SinkError, table: str = "") -> None:
@@ -295,27 +267,6 @@ class Lane:
             self._said.add(state)
             if error.outage:
                 self._circuit.said.add(state)
-
-    def _tell_refused(self, table: str, reason: str, rows: int, why: str) -> None:
-        """One log line for a table's first rows that are refused for a reason; those after it are counted."""
-        now = self._clock()
-        said, uncounted = self._refused.get((table, reason), (None, 0))
-        if said is not None and abs(now - said) < REFUSAL_QUIET_S:
-            self._refused[table, reason] = (said, uncounted + rows)
-            return
-        self._refused[table, reason] = (now, 0)
-        more = f" ({uncounted} more since the last message)" if uncounted else ""
-        self._log("error", f"{table}: {rows} rows refused for good, {reason}{more}: {why}")
-
-    def _note_error(self, table: str, error: SinkError) -> None:
-        """Keep a table's last error for status; written when it changes, or after some time."""
-        now = self._clock()
-        code, at = self._errors.get(table, ("", 0.0))
-        if code == error.code and abs(now - at) < ERROR_QUIET_S:
-            return
-        self._errors[table] = (error.code, now)
-        found = {"code": error.code, "message": error.message[:MAX_ERROR], "time": now}
-        self._store.note(f"error:{table}", json.dumps(found))
 
     def _recovered(self, table: str, place: str) -> None:
         self._aside.remove(table, place)
