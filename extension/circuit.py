@@ -57,7 +57,7 @@ class Circuit:
         except SinkError as error:
             if error.outage:
                 self._open(lane, error, delay)
-            else:
+            elif error.http_status is not None:
                 self._close()
             raise
         else:

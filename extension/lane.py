@@ -80,6 +80,8 @@ class Lane:
         self.busy_since: float | None = None
         self.progressed = 0.0
         """When (monotonic s) a batch was acknowledged last."""
+        self.waiting = False
+        """Whether nothing is sent before a delay is over."""
         self.stop = threading.Event()
         self.wake = threading.Event()
         self._store = store
@@ -147,6 +149,7 @@ class Lane:
 
     def _await_aside(self) -> None:
         """Sleep until something that was put aside is tried again, or there may be more."""
+        self.waiting = True
         until = self._monotonic() + min(self._aside.wait_s(), LOOK_S)
         while not (self.wake.is_set() or self.stop.is_set()) and (left := until - self._monotonic()) > 0:
             self.stop.wait(min(left, ASIDE_POLL_S))
@@ -228,7 +231,7 @@ class Lane:
 
     def _attempt(self, table: str, rows: Sequence[Row]) -> None:
         with self._circuit.passage(self.name, self.stop, lambda error: self._held_up(table, error), pause):
-            self.busy_since = time.monotonic()
+            self.busy_since, self.waiting = time.monotonic(), False
             try:
                 if self._sink is None:
                     self._sink = self._connect(self.account)
@@ -244,6 +247,7 @@ class Lane:
 
     def _waiting(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
+        self.waiting = True
         if isinstance(error, SinkError):
             self._failures += 1
             if self.level == "ok" and stale(error, state.attempt_number):
@@ -271,12 +275,16 @@ class Lane:
     def _recovered(self, table: str, place: str) -> None:
         self._aside.remove(table, place)
         other = self._aside.first()
-        if other is not None:
-            self._say_error(*other)
-            return
-        if self._said:
+        over = set(self._said if other is None else self._said & self._circuit.said)  # an outage ends for all tables
+        if over:
             self._log("info", f"{self.label}: rows are accepted again after {self._failures} failed attempts")
-        self._well()
+            self._circuit.said -= over
+            self._said -= over
+            self._failures = 0
+        if other is None:
+            self._well()
+        else:
+            self._say_error(*other)
 
     def _well(self) -> None:
         """Nothing fails any more."""

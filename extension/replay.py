@@ -36,7 +36,6 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         "--table-endpoint",
         metavar="URL",
         type=_endpoint,
-        default="",
         help="deliver to this store instead of the document's: file:///path/tables.db, http://127.0.0.1:PORT/ACCOUNT "
         "(credentials: the document's for its own account, else the environment's AZURE_STORAGE_KEY and the like)",
     )

@@ -230,6 +230,59 @@ def test_an_end_of_the_outage_lets_all_go_at_once(tmp_path: Path, monkeypatch: p
         assert bench.delivered() == {"a": 2, "b": 2}
 
 
+def test_a_second_outage_is_said_though_a_blob_has_been_stuck_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("extension.lane.pause", lambda error, _attempt: 0.0 if error.outage else 3600.0)
+    leased = SinkError("slow", "LeaseIdMissing", "leased", http_status=412)
+    answers = iter([leased, _outage("host"), None, _outage("host"), None])
+    once = Bench(tmp_path, Host(lambda _name: next(answers)), ("a",), batches=0)
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    with store.transaction():
+        rows = [Row("pk", f"r{i}", {"record": ("String", "{}")}) for i in range(3)]
+        store.queue([Batch("eventhub a", f"table{i}", [row]) for i, row in enumerate(rows)], 1.0)
+    with _ended(once) as bench:
+        bench.start("a")
+        _until(lambda: len(bench.host.begun) == 5 and bench.lanes["a"].waiting)
+        assert [level for level, _ in bench.said] == ["error", "warning", "info", "warning", "info"]
+        assert "leased" in bench.lanes["a"].problem
+        assert not bench.lanes["a"]._circuit.said
+
+
+def test_what_is_refused_without_asking_says_nothing_of_the_host() -> None:
+    circuit = Circuit(lambda: 1000.0)
+    with pytest.raises(SinkError), circuit.passage("a", threading.Event(), _untold, lambda _error, _n: 60.0):
+        raise _outage("host")
+    stop = threading.Event()
+    stop.set()
+
+    def held() -> bool:
+        try:
+            with circuit.passage("b", stop, lambda _error: None, lambda _error, _n: 60.0):
+                return False
+        except SinkError:
+            return True
+
+    assert held()
+    for error, answered in ((SinkError("slow", "InvalidCredential", "no key"), False), (_answer(403), True)):
+        circuit._until = 0.0  # its probe is due
+        with (
+            pytest.raises(SinkError),
+            circuit.passage("c", threading.Event(), lambda _error: None, lambda _e, _n: 60.0),
+        ):
+            raise error
+        circuit._until = 2000.0
+        assert held() is not answered
+
+
+def _untold(_error: SinkError) -> None:
+    raise AssertionError("it has nothing to wait for")
+
+
+def _answer(status: int) -> SinkError:
+    return SinkError("slow", "Forbidden", "no", http_status=status, connection=True)
+
+
 def test_lanes_share_what_is_one_host(tmp_path: Path) -> None:
     def account(name: str, table: str, blob: str) -> Account:
         return Account(name, name, "key", "c2VjcmV0", table, False, blob)

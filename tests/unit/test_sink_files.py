@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from extension.delivery import Delivery
 from extension.lanes import lanes
 from extension.pipeline.batches import Batch
-from extension.plan import Plan, Route, Target
+from extension.plan import Account, Plan, Route, Target
 from extension.rows.edm import Row
 from extension.sinks import memos
 from extension.sinks.base import SinkError
@@ -109,3 +110,23 @@ def test_a_file_that_cannot_be_written_holds_up_no_other(tmp_path: Path) -> None
     assert (tmp_path / "there.txt").read_text() == "1\n3\n"
     assert ledger.read(str(tmp_path))[missing].queued == 2
     assert len(said) == 1
+
+
+def test_a_command_gives_up_a_stuck_blob_and_delivers_the_others(tmp_path: Path) -> None:
+    endpoint = f"file://{tmp_path}/tables.db"
+    account = Account("m", "acct", "key", "", endpoint, True, endpoint)
+    target = Target("jsonblob", "c", "m", full_name=True)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "stuck.json").write_text("somebody else's")
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    with store.transaction():
+        for name in ("stuck.json", "free.json") * 20:
+            row = Row(name, f"k{time.monotonic_ns()}", {"record": ("String", "{}")})
+            store.queue([Batch("jsonblob m", "jsonblob/c", [row])], 1.0)
+    plan = Plan(accounts=(account,), routes=(Route("s", 60, target),))
+    delivery = Delivery(plan, str(tmp_path), lambda _level, _text: None)
+    assert not delivery.drain()
+    assert "move it away" in delivery.given_up()[0]
+    balance = ledger.read(str(tmp_path))["jsonblob/c"]
+    assert (balance.delivered, balance.queued) == (20, 20)
+    assert (tmp_path / "c" / "stuck.json").read_text() == "somebody else's"
