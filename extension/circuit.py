@@ -18,6 +18,8 @@ from extension.sinks.base import SinkError
 
 LOOK_S = 0.5
 """While another lane's probe is under way its end is looked for so often."""
+NAP_S = 5.0
+"""An outage may end before the next probe, by an attempt that was under way when it began."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -103,7 +105,7 @@ class Circuit:
             if found is not None:
                 held(found[0])
             while found is not None:
-                if stop.wait(found[1]):
+                if stop.wait(min(found[1], NAP_S)):
                     raise replace(found[0])
                 found = self._turn(lane)
         finally:

@@ -241,6 +241,7 @@ class Lane:
 
     def _held_up(self, table: str, error: SinkError) -> None:
         """The host fails, as another lane has found and said."""
+        self.waiting = True
         self._tables.error(table, error)
         if self.level == "ok":
             self._say(_level(error), f"{self.label}: its host fails: {error.message}")
