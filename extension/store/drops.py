@@ -11,15 +11,18 @@ import json
 import math
 import sqlite3
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
+from itertools import pairwise
 
+from extension.rows.columnar import Columnar
 from extension.rows.edm import Row
 from extension.rows.packed import unpack
 
 _PREFIX, _BEYOND = "dropped:", "dropped;"
 _RANGES, _BEYOND_RANGES = "dropranges:", "dropranges;"
+_TIME = "TIMESTAMP"
 MAX_RANGES = 200
 """Of one table and reason; of more, the nearest are joined."""
 
@@ -35,23 +38,30 @@ Ranges = dict[tuple[str, str], list[Range]]
 
 def note(db: sqlite3.Connection, table: str, reason: str, at: float, rows: int = 0, span: Span | None = None) -> None:
     """Rows were dropped at ``at``: so many of ``span``, where that is known."""
+    note_all(db, table, reason, at, [(*span, rows)] if span is not None and rows else [])
+
+
+def note_all(db: sqlite3.Connection, table: str, reason: str, at: float, found: Iterable[Range]) -> None:
+    """As :func:`note` for several batches at once."""
     db.execute("INSERT OR REPLACE INTO meta VALUES(?,?)", (f"{_PREFIX}{table}:{reason}", repr(at)))
-    if span is not None and rows:
+    new = list(found)
+    if new:
         key = f"{_RANGES}{table}:{reason}"
         known = db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
-        ranges = _with(_ranges(known[0]) if known else [], (*span, rows))
+        ranges = _joined([*(_ranges(known[0]) if known else []), *new])
         db.execute("INSERT OR REPLACE INTO meta VALUES(?,?)", (key, json.dumps(ranges, separators=(",", ":"))))
 
 
-def _with(known: list[Range], new: Range) -> list[Range]:
+def _joined(found: list[Range]) -> list[Range]:
     joined: list[Range] = []
-    for begin, end, n in sorted([*known, new]):
+    for begin, end, n in sorted(found):
         if joined and begin <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(joined[-1][1], end), joined[-1][2] + n)
         else:
             joined.append((begin, end, n))
     while len(joined) > MAX_RANGES:
-        i = min(range(len(joined) - 1), key=lambda i: joined[i + 1][0] - joined[i][1])
+        gaps = [after[0] - before[1] for before, after in pairwise(joined)]
+        i = gaps.index(min(gaps))
         joined[i : i + 2] = [(joined[i][0], joined[i + 1][1], joined[i][2] + joined[i + 1][2])]
     return joined
 
@@ -74,11 +84,15 @@ def ranges(db: sqlite3.Connection) -> Ranges:
     return found
 
 
-def span_of(rows: Iterable[Row]) -> Span | None:
+def span_of(rows: Sequence[Row]) -> Span | None:
     """The TIMESTAMPs of ``rows``; None unless all have one."""
-    texts = {row.columns["TIMESTAMP"][1] if "TIMESTAMP" in row.columns else None for row in rows}
+    if isinstance(rows, Columnar):
+        found = next((column.values for column in rows.columns if column.name == _TIME), [None])
+        texts = {found} if isinstance(found, str) else set(map(str, found))
+    else:
+        texts = {str(row.columns[_TIME][1]) if _TIME in row.columns else "" for row in rows}
     try:
-        times = [datetime.strptime(str(t)[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc) for t in texts]
+        times = [datetime.fromisoformat(t[:19]).replace(tzinfo=timezone.utc) for t in texts]
     except ValueError:
         return None
     return (min(times).timestamp(), max(times).timestamp()) if times else None
