@@ -236,7 +236,8 @@ class Collector:
             if self._set_back:
                 self._pipelines.forget_ahead(min(int(now) // a.query.rate * a.query.rate for a, _ in outputs))
             for asked, output in outputs:
-                self._pipelines.keep(asked.query.target.event, output, now, tally)
+                base = asked.due - asked.query.rate
+                self._pipelines.keep(asked.query.target.event, output, now, tally, base)
             states = [(asked.gap_key, asked.stream.state()) for asked, _ in outputs]
             kept = [(key, {"t": now, "state": state}) for key, state in states if state is not None]
             self.store.put_raw(kept, last_sample=now)

@@ -65,9 +65,11 @@ class Delivery:
             silent = time.monotonic() - way.lane.progressed
             if not thread.is_alive() or way.given_up:
                 continue
-            if way.lane.level == "error" or silent > self._patience_s:
+            hopeless = way.lane.level == "error" and way.lane.waiting
+            if hopeless or silent > self._patience_s:
                 way.given_up = way.lane.problem or f"no answer for {silent:.0f} s"
                 way.lane.stop.set()
+                way.lane.wake.set()
                 thread.join(STOP_S)
                 return  # a thread that still waits for a socket ends with the process
 

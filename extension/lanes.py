@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from extension.circuit import Circuit, host
 from extension.lane import Lane
 from extension.pipeline import places
 from extension.plan import Account, Derived, Plan, Publisher, Query, Route
@@ -38,6 +39,7 @@ def lanes(
     seconds.
     """
     made: list[Lane] = []
+    circuits: dict[str, Circuit] = {}
     often_until = monotonic() + HANDOVER_S
     waiting = store.waiting()
     heirs = _heirs(plan, waiting)
@@ -62,7 +64,11 @@ def lanes(
 
         return found
 
-    def add(account: Account, connect: Callable[[Account], Sink], name: str = "", label: str = "") -> None:
+    def circuit(url: str) -> Circuit:
+        where = host(url)
+        return circuits.setdefault(where, Circuit(monotonic)) if where else Circuit(monotonic)
+
+    def add(account: Account, url: str, connect: Callable[[Account], Sink], name: str = "", label: str = "") -> None:
         lane = Lane(
             account,
             store,
@@ -76,6 +82,7 @@ def lanes(
             label=label,
             cpu_share=cpu_share,
             inherits=inherits(name or account.moniker, account) if account.default else _nothing,
+            circuit=circuit(url),
         )
         made.append(lane)
 
@@ -85,18 +92,18 @@ def lanes(
     with_blobs = {places.json_blob_lane(t.moniker) for t in targets if t.store == "jsonblob"} | waiting
     with_blobs |= set(heirs.values())
     for account in plan.accounts:
-        add(account, partial(open_sink, clock=clock, proxy=proxy))
+        add(account, account.table_endpoint, partial(open_sink, clock=clock, proxy=proxy))
         blobs = places.json_blob_lane(account.moniker)
         if blobs in with_blobs:
             opener = partial(open_blob_sink, name=blobs, remembered=store, clock=clock, proxy=proxy)
-            add(account, opener, blobs, f"JSON blobs of {account.account}")
+            add(account, account.blob_endpoint, opener, blobs, f"JSON blobs of {account.account}")
     for name, publisher in places.event_hub_lanes(plan):
         opener = partial(_open_hub, publisher, name, store, clock, proxy)
-        add(_nobody(name), opener, name, f"Event Hub of {publisher.event}")
+        add(_nobody(name), publisher.url, opener, name, f"Event Hub of {publisher.event}")
     if any(t.store == "file" for t in targets) or places.FILE_LANE in waiting:
-        add(_nobody(places.FILE_LANE), partial(_open_file, store), places.FILE_LANE, "files")
+        add(_nobody(places.FILE_LANE), "", partial(_open_file, store), places.FILE_LANE, "files")
     for name in sorted(waiting - {lane.name for lane in made} - set(heirs)):
-        add(_nobody(name), _open_nothing, name, "rows left over")
+        add(_nobody(name), "", _open_nothing, name, "rows left over")
     return made
 
 
@@ -124,7 +131,7 @@ def _gone(name: str) -> str:
 
 def _open_nothing(account: Account) -> Sink:
     why = f"rows wait for {_gone(account.moniker)}; put it back to send them"
-    raise SinkError("retry", "NoDestination", why, cause="configuration")
+    raise SinkError("retry", "NoDestination", why, connection=True, cause="configuration")
 
 
 def _nobody(name: str) -> Account:

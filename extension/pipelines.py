@@ -121,8 +121,9 @@ class Pipelines:
             self._clock_went_back(c, now) for c in self.consumers
         )
 
-    def keep(self, event: str, output: Output, now: float, tally: Tally) -> None:
-        """Store what a run made; ``event`` is the in-memory table of its local records."""
+    def keep(self, event: str, output: Output, now: float, tally: Tally, base: float | None = None) -> None:
+        """Store what a run made; ``event`` is the in-memory table of its local records, ``base`` (Unix s) the
+        TIMESTAMP of its rows where they have one."""
         if output.local:
             self._insert(event, output.local, now, tally)
         for batch in output.batches:
@@ -130,7 +131,7 @@ class Pipelines:
             if ready:
                 tally.queued += self._store.queue(ready, now)
         for (table, reason), n in output.dropped.items():
-            self._store.refuse(table, reason, n)
+            self._store.refuse(table, reason, n, None if base is None else (base, base))
             tally.dropped[f"{table}: {reason}"] = tally.dropped.get(f"{table}: {reason}", 0) + n
 
     def finish(self, now: float, tally: Tally) -> None:
@@ -234,7 +235,7 @@ class Pipelines:
         for output in self._outputs(consumer, begin, end, start, now):
             for reason, n in output.skipped.items():
                 tally.skip(reason, n)
-            self.keep(event.target.event, output, now, tally)
+            self.keep(event.target.event, output, now, tally, start)
 
     def _outputs(self, consumer: Consumer, begin: int, end: int, start: int, now: float) -> Iterator[Output]:
         event = consumer.event

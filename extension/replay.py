@@ -35,7 +35,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument(
         "--table-endpoint",
         metavar="URL",
-        default="",
+        type=_endpoint,
         help="deliver to this store instead of the document's: file:///path/tables.db, http://127.0.0.1:PORT/ACCOUNT "
         "(credentials: the document's for its own account, else the environment's AZURE_STORAGE_KEY and the like)",
     )
@@ -47,6 +47,12 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     parser.add_argument("--json", action="store_true", help="the summary as JSON")
     parser.set_defaults(run=run)
+
+
+def _endpoint(text: str) -> str:
+    from extension.view import target
+
+    return target.endpoint(text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """Process 2: takes batches from the outbox to their sinks and acknowledges them in ``uploader.db``.
 
-One lane (thread) per service, so that one dead sink never delays another. A batch stays in the outbox until
+One lane (thread) per service, so that one dead sink never delays another; lanes to one host share what they know of
+it (:mod:`extension.circuit`). A batch stays in the outbox until
 its rows are in the table or are refused for good; every attempt replaces the same keys, so a repeat changes nothing.
 """
 

@@ -110,6 +110,7 @@ def open_source(args: argparse.Namespace, env: Mapping[str, str], say: Callable[
         ca_file=args.ca_file,
         no_verification=args.no_verification,
         proc_root=args.root,
+        command=True,
     )
     if name == "auto":
         return with_fallback(name, settings, lambda _level, text: say(text), patience_s=settings.deadline_s)

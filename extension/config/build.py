@@ -109,4 +109,11 @@ def _judge(xml: bytes, path: str, whole: bool, problems: Problems) -> None:
 
     seen = Problems()
     documents.read(xml, f"{path} (the document as printed)", seen)
-    problems.extend(p for p in seen if whole or p.severity == "error")
+    told = [p for p in problems if p.severity == "error"]
+    problems.extend(p for p in seen if (whole or p.severity == "error") and not any(_repeats(p, q) for q in told))
+
+
+def _repeats(problem: Problem, told: Problem) -> bool:
+    """Whether a problem of the document is that of a setting whose value was copied there."""
+    name = told.path.rpartition(".")[2]
+    return bool(problem.value) and problem.value == told.value and problem.message.startswith(f"{name} ")

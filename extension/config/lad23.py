@@ -203,7 +203,7 @@ def _sample_rate(public: Object, used: bool, problems: Problems) -> str:
             "has no effect: metrics are sampled every 15 s, and there are no other queries",
             "remove it",
         )
-    if not re.fullmatch(r"\s*\d{1,9}\s*", given) or not int(given):
+    elif not re.fullmatch(r"\s*\d{1,9}\s*", given) or not int(given):
         problems.error(
             member(PUBLIC, "sampleRateInSeconds"), "must be a whole number of seconds, at least 1", 'write "60"', given
         )

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from html import unescape
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -37,10 +37,15 @@ _SAID: dict[str, tuple[Reaction, str]] = {
     "ContainerDisabled": ("slow", "the container is disabled; ask the account's owner"),
     "InvalidBlockList": ("retry", "blocks are gone; the blob's list is read again"),
     "Md5Mismatch": ("retry", "the block was changed on its way; it is sent again"),
+    "InvalidUri": ("slow", "the name of this blob is not understood; correct resourceId and the other fields of it"),
+    "UnauthorizedBlobOverwrite": ("slow", "the SAS may not change a blob that exists; make a new one with write (w)"),
     "InvalidBlobOrBlock": ("drop-batch", "the blob was written by another program in another layout"),
     "BlockCountExceedsLimit": ("drop-batch", "the blob has 50,000 blocks"),
 }
 """Answers of a blob service that the rules of tables do not know."""
+_OF_CONTAINERS = frozenset({"ContainerBeingDeleted", "ContainerDisabled"})
+"""They are about all blobs of the container, the others about one."""
+_GONE = frozenset({"ContainerNotFound", "BlobNotFound", "ResourceNotFound"})
 
 
 @dataclass(frozen=True)
@@ -189,10 +194,15 @@ class BlobService:
 
     def _refusal(self, answer: Answer, operation: sas.Operation, name: str) -> SinkError:
         said = _SAID.get(answer.code)
+        if operation != "container" and answer.status == 404 and answer.code in _GONE:
+            said = ("retry", "the container or blob was deleted meanwhile; it is created again")
         if said is None:
             return self._judge(refused(answer, operation), name)
         what = f"{self._endpoint.url}/{name}: {answer.code} (HTTP {answer.status}): {said[1]}"
-        return SinkError(said[0], answer.code, one_line(what, self._secrets, limit=700), http_status=answer.status)
+        place = "" if answer.code in _OF_CONTAINERS else name.partition("/")[2]
+        return SinkError(
+            said[0], answer.code, one_line(what, self._secrets, limit=700), http_status=answer.status, place=place
+        )
 
     def _judge(self, outcome: Outcome, name: str) -> SinkError:
         error = classify(
@@ -205,7 +215,7 @@ class BlobService:
         )
         if error.reaction in ("split", "drop-row"):  # a block is taken whole or not at all
             return SinkError("drop-batch", error.code, error.message, http_status=error.http_status)
-        return error
+        return error if error.connection else replace(error, place=name.partition("/")[2])
 
 
 def _signature(key: bytes, method: str, url: str, headers: Mapping[str, str], account: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
 DEFAULT_SUFFIX = "core.windows.net"
+_ACCEPTED = "write https://NAME.table.core.windows.net, http://127.0.0.1:10002/NAME or file:///path/tables.db"
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,16 @@ def parse(text: str, account: str = "") -> Endpoint:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ValueError(f"the table endpoint {_shown(text)} is not an address: check host and port") from None
+        raise ValueError(
+            f"the table endpoint {_shown(text)} is not an address: check host and port; {_ACCEPTED}"
+        ) from None
     scheme = parts.scheme.lower()
     if scheme == "file":
         return _file(text, parts, account)
     if scheme not in ("http", "https"):
-        raise ValueError(
-            f"the table endpoint {_shown(text)} has no known scheme: write "
-            "https://NAME.table.core.windows.net, http://127.0.0.1:10002/NAME or file:///path/tables.db"
-        )
+        raise ValueError(f"the table endpoint {_shown(text)} has no known scheme: {_ACCEPTED}")
     if not parts.hostname:
-        raise ValueError(f"the table endpoint {_shown(text)} names no host")
+        raise ValueError(f"the table endpoint {_shown(text)} names no host: {_ACCEPTED}")
     if parts.query or parts.username is not None:
         raise ValueError(
             "the table endpoint carries a query or a user name: give the SAS or key as credential, not in the address"

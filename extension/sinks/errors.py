@@ -42,10 +42,18 @@ def classify(
         ),
         http_status=outcome.status,
         retry_after=_wait(outcome.retry_after, outcome.date, now, rule.wait),
-        connection=rule.connection,
+        connection=rule.connection and not (cause == "sas-permission" and _elsewhere(outcome, credential)),
         row=row,
         cause=cause,
+        outage=rule.outage,
     )
+
+
+def _elsewhere(outcome: Outcome, credential: Credential) -> bool:
+    """Whether a permission that lacks here may be there for other tables: those that need not be created, or the one
+    that the SAS is for."""
+    token = credential.token
+    return outcome.operation in ("create", "container") or (token is not None and not token.services)
 
 
 def _blame(outcome: Outcome) -> tuple[Reaction, int | None]:

@@ -89,7 +89,7 @@ class EventHubSink:
             kind, detail = error.outcome.kind, one_line(error.outcome.detail, self._secrets, limit=160)
             rule = find_rule(error.outcome)
             what = f"{self._shown}: {rule.code or kind}: {rule.says}" + (f' "{detail}"' if detail else "")
-            raise SinkError("retry", kind, what, connection=True) from None
+            raise SinkError("retry", kind, what, connection=True, outage=rule.outage) from None
         if answer.status not in (200, 201):
             raise self._refusal(answer, index)
 
@@ -100,9 +100,15 @@ class EventHubSink:
         what = one_line(f"{self._shown}: {code} (HTTP {answer.status}): {says}", self._secrets, limit=700)
         row = index if reaction == "drop-row" else None
         wait = _wait(answer, self._clock()) if reaction in ("retry", "slow") else None
-        connection = reaction in ("retry", "slow")
         return SinkError(
-            reaction, code, what, http_status=answer.status, retry_after=wait, connection=connection, row=row
+            reaction,
+            code,
+            what,
+            http_status=answer.status,
+            retry_after=wait,
+            connection=reaction in ("retry", "slow"),
+            row=row,
+            outage="sink" if reaction == "retry" else "",
         )
 
 

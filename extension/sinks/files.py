@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from extension.rows.edm import Row
 from extension.sinks import json_blob, memos
@@ -47,8 +48,10 @@ class JsonFilesSink:
                 _write(file, begin, head + body + json_blob.CLOSING, cut=True)
             finally:
                 os.close(file)
+        except SinkError as error:
+            raise replace(error, place=path) from None
         except OSError as error:
-            raise _judged(where, error) from error
+            raise replace(_judged(where, error), place=path) from error
 
     def close(self) -> None:
         """Nothing is open between batches."""
@@ -113,4 +116,4 @@ def _judged(where: str, error: OSError) -> SinkError:
     if error.errno in _SPACE:
         return SinkError("retry", "DiskFull", f"no space for {where}; free some, it goes on by itself", connection=True)
     what = f"{where} cannot be written: {error.strerror or error}; check path and rights"
-    return SinkError("slow", "FileUnusable", what, connection=True)
+    return SinkError("slow", "FileUnusable", what)

@@ -94,4 +94,4 @@ class JsonBlobSink:
             f"blob {container}/{path} exists and the SAS may not read which blocks it has; make a new one with read "
             "permission (r), or move the blob away"
         )
-        raise SinkError("slow", "BlobNotReadable", what, cause="sas-permission")
+        raise SinkError("slow", "BlobNotReadable", what, cause="sas-permission", place=path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from extension.sinks import sas
-from extension.sinks.base import Reaction
+from extension.sinks.base import Outage, Reaction
 
 TABLE_BEING_DELETED_WAIT = 40.0
 """Seconds before a table in deletion can be created again: "tens of seconds" (spec/storage.md 1)."""
@@ -50,6 +50,7 @@ class Rule:
     connection: bool = False
     refusal: bool = False
     wait: float | None = None
+    outage: Outage = ""
 
     def matches(self, outcome: Outcome) -> bool:
         """Whether this row is about ``outcome``."""
@@ -61,8 +62,13 @@ class Rule:
         )
 
 
+_BEFORE_THE_HOST = frozenset({"refused", "dns", "unreachable", "connect-timeout", "tls", "proxy"})
+"""Kinds of failure in which no sink of a host can be reached."""
+
+
 def _kind(kind: str, reaction: Reaction, code: str, says: str) -> Rule:
-    return Rule(reaction, says, kinds=frozenset({kind}), code=code, connection=True)
+    outage: Outage = "host" if kind in _BEFORE_THE_HOST else "sink" if reaction == "retry" else ""
+    return Rule(reaction, says, kinds=frozenset({kind}), code=code, connection=True, outage=outage)
 
 
 def _on(
@@ -76,6 +82,7 @@ def _on(
     wait: float | None = None,
     code: str = "",
     operations: tuple[str, ...] = (),
+    outage: Outage = "",
 ) -> Rule:
     return Rule(
         reaction,
@@ -87,6 +94,7 @@ def _on(
         wait=wait,
         code=code,
         operations=frozenset(operations),
+        outage=outage,
     )
 
 
@@ -168,6 +176,7 @@ RULES: tuple[Rule, ...] = (
         "the answer is not one of the service; a captive portal or proxy page?",
         connection=True,
         code="unexpected answer",
+        outage="sink",
     ),
     _on(
         (301, 302, 303, 307, 308),
@@ -176,6 +185,7 @@ RULES: tuple[Rule, ...] = (
         "the endpoint redirects elsewhere; a captive portal, or a wrong address?",
         connection=True,
         code="redirected",
+        outage="sink",
     ),
     _on((), ("AccountIsDisabled",), "slow", "the storage account is disabled; enable it", connection=True),
     _on(
@@ -184,7 +194,7 @@ RULES: tuple[Rule, ...] = (
         "slow",
         "the service does not know this account; check the account name",
         connection=True,
-        operations=("create", "list"),
+        operations=("create", "list", "container"),
     ),
     _on((404,), ("TableNotFound", "ResourceNotFound"), "retry", "the table does not exist (yet)"),
     _on((404,), ("EntityNotFound",), "drop-batch", "the row does not exist"),
@@ -220,6 +230,7 @@ RULES: tuple[Rule, ...] = (
         "the proxy wants credentials; give them in its address",
         connection=True,
         code="ProxyAuthenticationRequired",
+        outage="host",
     ),
     _on((413,), (), "split", "the batch is too large; it is sent in halves", code="RequestBodyTooLarge"),
     _on(
@@ -251,9 +262,32 @@ RULES: tuple[Rule, ...] = (
         "the service does not know this account; check the account name",
         connection=True,
     ),
-    _on((408,), (), "retry", "the request came too slowly; it is sent again", connection=True, code="RequestTimeout"),
-    _on((429,), (), "retry", "the service asks for fewer requests", connection=True, code="TooManyRequests"),
-    _on((500, 502, 503, 504), ("ServerBusy",), "retry", "the service is throttling or overloaded", connection=True),
+    _on(
+        (408,),
+        (),
+        "retry",
+        "the request came too slowly; it is sent again",
+        connection=True,
+        code="RequestTimeout",
+        outage="sink",
+    ),
+    _on(
+        (429,),
+        (),
+        "retry",
+        "the service asks for fewer requests",
+        connection=True,
+        code="TooManyRequests",
+        outage="sink",
+    ),
+    _on(
+        (500, 502, 503, 504),
+        ("ServerBusy",),
+        "retry",
+        "the service is throttling or overloaded",
+        connection=True,
+        outage="sink",
+    ),
     _on(
         (500, 502, 503, 504),
         (),
@@ -261,6 +295,7 @@ RULES: tuple[Rule, ...] = (
         "the service or a gateway has a passing fault",
         connection=True,
         code="ServerError",
+        outage="sink",
     ),
     _on(
         (501, 505),
@@ -284,7 +319,11 @@ def _fallback(outcome: Outcome) -> Rule:
             "slow", "the endpoint refuses the request; is it a table service?", connection=True, code="BadRequest"
         )
     return Rule(
-        "retry", "the request failed in an unforeseen way; it is sent again", connection=True, code="unexpected failure"
+        "retry",
+        "the request failed in an unforeseen way; it is sent again",
+        connection=True,
+        code="unexpected failure",
+        outage="sink",
     )
 
 

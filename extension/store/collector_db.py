@@ -258,21 +258,24 @@ class CollectorStore:
             total += n
         return total
 
-    def refuse(self, table: str, reason: str, rows: int) -> None:
+    def refuse(self, table: str, reason: str, rows: int, span: drops.Span | None = None) -> None:
         """Count rows that were made and that no sink would take: produced and dropped at once."""
         self._count_produced(table, rows)
-        self.drop(table, reason, rows)
+        self.drop(table, reason, rows, span)
 
     def _count_produced(self, table: str, rows: int) -> None:
         self.db.execute("INSERT INTO produced VALUES(?,?) ON CONFLICT(tbl) DO UPDATE SET n=n+excluded.n", (table, rows))
 
-    def drop(self, table: str, reason: str, rows: int) -> None:
-        """Count rows that will never be delivered."""
+    def drop(self, table: str, reason: str, rows: int, span: drops.Span | None = None) -> None:
+        """Count rows that will never be delivered; ``span``: their times, where they are known."""
+        self._count_dropped(table, reason, rows)
+        drops.note(self.db, table, reason, self._clock(), rows, span)
+
+    def _count_dropped(self, table: str, reason: str, rows: int) -> None:
         self.db.execute(
             "INSERT INTO dropped VALUES(?,?,?) ON CONFLICT(tbl, reason) DO UPDATE SET n=n+excluded.n",
             (table, reason, rows),
         )
-        drops.note(self.db, table, reason, self._clock())
 
     def drop_oldest(self, batches: int, reason: str) -> int:
         """Drop the oldest unsent batches, counted; returns how many rows."""
@@ -283,17 +286,28 @@ class CollectorStore:
         """As :meth:`drop_oldest`, in the open transaction. A batch may just be on its way: it is remembered."""
         acked = self._acks.ids(self.generation)
         rows = 0
+        ranges: dict[str, list[drops.Range]] = {}
         found = self.db.execute("SELECT id, tbl, n FROM outbox ORDER BY id LIMIT ?", (batches,)).fetchall()
         for batch, table, n in found:
+            span = None if batch in acked else self._span(batch)
             self.db.execute("DELETE FROM outbox WHERE id=?", (batch,))
             if batch not in acked:
-                self.drop(table, reason, n)
+                self._count_dropped(table, reason, n)
+                ranges.setdefault(table, []).extend([(*span, n)] if span else [])
                 self.db.execute("INSERT INTO given_up VALUES(?,?,?,?)", (batch, table, reason, n))
                 rows += n
+        for table, dated in ranges.items():
+            drops.note_all(self.db, table, reason, self._clock(), dated)
         if found:
             self._put_settled()
             self.db.execute("DELETE FROM given_up WHERE batch <= ?", (found[-1][0] - KEPT_GIVEN_UP,))
         return rows
+
+    def _span(self, batch: int) -> drops.Span | None:
+        """The times of a batch's rows; None where it cannot be read."""
+        with suppress(sqlite3.DatabaseError):
+            return drops.span_in(self.db.execute("SELECT body FROM outbox WHERE id=?", (batch,)).fetchone()[0])
+        return None
 
     def _take_back(self, acked: set[int]) -> None:
         """What was dropped here and delivered all the same is not counted as dropped."""

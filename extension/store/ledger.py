@@ -20,13 +20,14 @@ from extension.store.database import open_reader
 class Balance:
     """Row counts of one table since its store was made; ``oldest_queued`` is a Unix time or None,
     ``last_error`` an object of code, message and time (Unix s), ``last_dropped`` the time (Unix s) of the last drop by
-    reason, as far as it is known."""
+    reason, as far as it is known, ``drop_ranges`` the times of the rows themselves."""
 
     produced: int = 0
     queued: int = 0
     delivered: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     last_dropped: dict[str, float] = field(default_factory=dict)
+    drop_ranges: dict[str, list[drops.Range]] = field(default_factory=dict)
     oldest_queued: float | None = None
     last_success: float | None = None
     last_error: dict[str, object] | None = None
@@ -102,6 +103,9 @@ def balances(outbox: sqlite3.Connection | None, uploads: sqlite3.Connection | No
         for (table, reason), at in drops.read(db).items() if db is not None else ():
             if table in out and reason in out[table].dropped:
                 out[table].last_dropped[reason] = max(at, out[table].last_dropped.get(reason, at))
+        for (table, reason), found in drops.ranges(db).items() if db is not None else ():
+            if table in out and reason in out[table].dropped:
+                out[table].drop_ranges.setdefault(reason, []).extend(found)
     return out
 
 

@@ -8,9 +8,10 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from extension.rows.edm import Row
@@ -70,6 +71,7 @@ class _Ack(NamedTuple):
     delivered: int
     dropped: dict[str, int]
     now: float
+    spans: Mapping[str, drops.Span]
 
 
 class UploaderStore:
@@ -105,12 +107,12 @@ class UploaderStore:
         return inode(self.path) == self._inode
 
     def pending(
-        self, moniker: str, limit: int = 20, fresh: int = 0, without: Collection[str] = ()
+        self, moniker: str, limit: int = 20, fresh: int = 0, without: Collection[str | int] = ()
     ) -> list[Queued]:
         """The oldest batches of an account that are not acknowledged yet; [] while there is no outbox.
 
         While there is a backlog, up to ``fresh`` of them are of those queued since it was met, oldest first as well.
-        Those of the tables ``without`` are left out.
+        Tables (names) and batches (ids) ``without`` are left out.
         """
         with self._guarded():
             reader = self._outbox()
@@ -139,7 +141,7 @@ class UploaderStore:
         after: int,
         limit: int,
         acked: set[int],
-        without: Collection[str],
+        without: Collection[str | int],
     ) -> list[Queued]:
         found: list[Queued] = []
         if limit <= 0:
@@ -147,7 +149,7 @@ class UploaderStore:
         whole = "SELECT id, t, moniker, tbl, n, body FROM outbox WHERE id=?"
         ids = reader.execute("SELECT id, tbl FROM outbox WHERE id>? AND moniker=? ORDER BY id", (after, moniker))
         for batch, table in ids:
-            if batch in acked or table in without:
+            if batch in acked or table in without or batch in without:
                 continue
             try:
                 row = reader.execute(whole, (batch,)).fetchone()
@@ -205,9 +207,17 @@ class UploaderStore:
             self._reader.close()
             self._reader = None
 
-    def acknowledge(self, batch: int, table: str, delivered: int, dropped: dict[str, int], now: float) -> None:
-        """Record a batch's end: rows delivered, and rows dropped by reason."""
-        ack = _Ack(batch, table, delivered, dropped, now)
+    def acknowledge(
+        self,
+        batch: int,
+        table: str,
+        delivered: int,
+        dropped: dict[str, int],
+        now: float,
+        spans: Mapping[str, drops.Span] = MappingProxyType({}),
+    ) -> None:
+        """Record a batch's end: rows delivered, and rows dropped by reason, with their times where those are known."""
+        ack = _Ack(batch, table, delivered, dropped, now, spans)
         with self._guarded():
             if len(self._unwritten) >= MAX_UNWRITTEN:
                 self._write()
@@ -247,7 +257,7 @@ class UploaderStore:
                 "INSERT INTO dropped VALUES(?,?,?) ON CONFLICT(tbl, reason) DO UPDATE SET n=n+excluded.n",
                 (ack.table, reason, n),
             )
-            drops.note(self.db, ack.table, reason, ack.now)
+            drops.note(self.db, ack.table, reason, ack.now, n, ack.spans.get(reason))
 
     @property
     def unwritten(self) -> bool:

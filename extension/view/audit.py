@@ -68,7 +68,9 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     parser.add_argument("-c", "--config", metavar="XML", help="mdsd document (default: the installed one)")
     parser.add_argument("--state-dir", help="state folder (default: LAD_STATE_DIR or /var/lib/lad-emulator)")
-    parser.add_argument("--endpoint", metavar="URL", help="read the tables there, whatever the document says")
+    parser.add_argument(
+        "--endpoint", metavar="URL", type=target.endpoint, help="read the tables there, whatever the document says"
+    )
     parser.add_argument("--account", metavar="NAME", help="account name of --endpoint, where it has none")
     secret = parser.add_mutually_exclusive_group()
     secret.add_argument("--key-file", metavar="F", help="file with the account key (- for standard input)")
@@ -183,6 +185,7 @@ def examine(plan: Plan, folder: str, since: float, now: float, open_of: Callable
         finally:
             reader.close()
         verdicts += [judge(sheet, names, store.known, store.dropped) for sheet, names in group]
+    notes += store.dropped.notes()
     strays.explain(store.known, since)
     return _document(verdicts, strays, described, notes, since, now)
 
@@ -238,7 +241,8 @@ def _store(folder: str) -> Store:
     waiting = ledger.waiting(folder)
     balances = ledger.read(folder)
     times = {(table, reason): at for table, b in balances.items() for reason, at in b.last_dropped.items()}
-    return Store(known, waiting, Dropped({table: b.dropped for table, b in balances.items()}, times))
+    ranges = {(table, reason): found for table, b in balances.items() for reason, found in b.drop_ranges.items()}
+    return Store(known, waiting, Dropped({table: b.dropped for table, b in balances.items()}, times, ranges))
 
 
 def _document(

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from extension.store.drops import Times
+from extension.rows import ticks
+from extension.store.drops import Ranges, Times
 from extension.store.gaps import ALL, NOT_CONFIGURED, Gap, Known, sampled, window_key
 from extension.view.audit_expected import Expected, Feed
 from extension.view.audit_sheet import Sheet
@@ -67,11 +68,25 @@ class Verdict:
 
 class Dropped:
     """The rows that the ledger counts as dropped, by table and reason: each explains one missing row. ``times``: when
-    the last of them was dropped, as far as it is known."""
+    the last of them was dropped, as far as it is known; ``ranges``: the TIMESTAMPs of those of which they are known.
 
-    def __init__(self, counts: Mapping[str, Mapping[str, int]], times: Times | None = None) -> None:
+    ``vague`` counts by (table, reason) the rows that were explained by drops of unknown times.
+    """
+
+    def __init__(
+        self, counts: Mapping[str, Mapping[str, int]], times: Times | None = None, ranges: Ranges | None = None
+    ) -> None:
         self._left = {table.lower(): dict(reasons) for table, reasons in counts.items()}
+        self._names = {table.lower(): table for table in counts}
         self._last = {(table.lower(), reason): at for (table, reason), at in (times or {}).items()}
+        self._dated: dict[tuple[str, str], list[list[float]]] = {}
+        self._undated: dict[tuple[str, str], int] = {}
+        for (table, reason), found in (ranges or {}).items():
+            self._dated[table.lower(), reason] = [list(one) for one in found]
+        for table, reasons in self._left.items():
+            for reason, n in reasons.items():
+                self._undated[table, reason] = n - int(sum(n for *_, n in self._dated.get((table, reason), ())))
+        self.vague: dict[tuple[str, str], int] = {}
 
     def take(self, tables: Iterable[str], start: float = -math.inf) -> str | None:
         """The reason of one dropped row of any of ``tables``, used up by this; None when none is left that can be
@@ -79,10 +94,32 @@ class Dropped:
         for table in map(str.lower, tables):
             reasons = self._left.get(table, {})
             for reason, n in reasons.items():
-                if n > 0 and self._last.get((table, reason), math.inf) >= start - CLOCK_MARGIN_S:
+                if n > 0 and self._is_of(table, reason, start):
                     reasons[reason] = n - 1
                     return f"dropped: {reason}"
         return None
+
+    def _is_of(self, table: str, reason: str, start: float) -> bool:
+        """Whether a dropped row may be of a window; it is used up then."""
+        for one in self._dated.get((table, reason), ()):
+            if one[2] > 0 and (start == -math.inf or one[0] <= start <= one[1]):
+                one[2] -= 1
+                return True
+        if self._undated[table, reason] <= 0 or self._last.get((table, reason), math.inf) < start - CLOCK_MARGIN_S:
+            return False
+        self._undated[table, reason] -= 1
+        self.vague[table, reason] = self.vague.get((table, reason), 0) + 1
+        return True
+
+    def notes(self) -> list[str]:
+        """What is not sure about the rows that were explained."""
+        out = []
+        for (table, reason), n in sorted(self.vague.items()):
+            at = self._last.get((table, reason))
+            when = "at an unknown time" if at is None else f"until {ticks.iso(int(at) * ticks.SECOND_US)}"
+            what = f"{n} of the missing rows are taken for rows that were dropped {when} ({reason})"
+            out.append(f"{self._names[table]}: {what}: it is counted how many those were, not which")
+        return out
 
 
 def spans(known: Known, feed: Feed, counter: str) -> list[Span]:

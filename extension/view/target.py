@@ -28,6 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--endpoint",
         metavar="URL",
+        type=endpoint,
         help="file:///path/tables.db, http://127.0.0.1:PORT/ACCOUNT or https://ACCOUNT.table.SUFFIX",
     )
     where.add_argument(
@@ -41,6 +42,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "Credentials of an http(s) endpoint come from the document, from --key-file or --sas-file, or from "
         "AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or AZURE_STORAGE_CONNECTION_STRING."
     )
+
+
+def endpoint(text: str) -> str:
+    """An address as an option takes it. Raises ArgumentTypeError with what to write: that is an error of usage."""
+    try:
+        endpoints.parse(text, "ACCOUNT" if text.strip() else "")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def resolve(

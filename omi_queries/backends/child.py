@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 
 REAP_S = 0.5
 PARENT_VARIABLE = "LAD_CHILD_OF"
-"""Holds the pid of who started a child: what a killed process leaves behind is found by it."""
+BEGUN_VARIABLE = "LAD_CHILD_OF_BEGUN"
+"""They hold the pid of who started a child and when that process began (proc(5): starttime): what a killed process
+leaves behind is found by them, and told from the children of a process that has the same pid by now."""
+_GUARD = 'read -r _ || kill -s KILL -- "-$0"'
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGUSR2)
 _UNWANTED = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC")
 
@@ -21,13 +24,65 @@ def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in environ.items() if not k.lower().endswith("_proxy") and k.upper() not in _UNWANTED}
 
 
+def begun(pid: int) -> str:
+    """When a process began, in clock ticks since boot; "" if there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[19].decode("ascii")
+    except (OSError, IndexError):
+        return ""
+
+
+class Guard:
+    """A shell that kills the process group ``group`` when this process ends, however it does, before :meth:`release`.
+
+    For commands: a daemon's children are found by the next one. Without a shell there is no guard.
+    """
+
+    def __init__(self, group: int) -> None:
+        self._pid = 0
+        read, self._hold = os.pipe()
+        try:
+            self._pid = os.posix_spawn(
+                "/bin/sh",
+                ["sh", "-c", _GUARD, str(group)],
+                {},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, read, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, 1, 2),
+                ],
+                setpgroup=0,
+                setsigmask=[],
+                setsigdef=list(_SIGNALS),
+            )
+        except OSError:
+            self.release()
+        finally:
+            os.close(read)
+
+    def release(self) -> None:
+        """The group has ended."""
+        if self._hold < 0:
+            return
+        with contextlib.suppress(OSError):
+            os.write(self._hold, b"\n")
+        os.close(self._hold)
+        self._hold = -1
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)  # it has nothing left to do, and is reaped at once
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self._pid, 0)
+
+
 class Child:
     """A running ``argv`` in a process group of its own; its standard error is thrown away. OSError if it won't start.
 
-    Reads and writes never block. ``out`` collects what it wrote, up to ``limit`` bytes.
+    Reads and writes never block. ``out`` collects what it wrote, up to ``limit`` bytes. ``guarded``: its group does
+    not outlive this process.
     """
 
-    def __init__(self, argv: Sequence[str], environ: Mapping[str, str], limit: int) -> None:
+    def __init__(self, argv: Sequence[str], environ: Mapping[str, str], limit: int, *, guarded: bool = False) -> None:
         self._limit = limit
         self.out = bytearray()
         self.ended = False
@@ -40,7 +95,7 @@ class Child:
             self.pid = os.posix_spawn(
                 argv[0],
                 list(argv),
-                {**environ, PARENT_VARIABLE: str(os.getpid())},
+                {**environ, PARENT_VARIABLE: str(os.getpid()), BEGUN_VARIABLE: begun(os.getpid())},
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, their_in, 0),
                     (os.POSIX_SPAWN_DUP2, their_out, 1),
@@ -57,6 +112,7 @@ class Child:
         finally:
             for fd in (their_in, their_out, null):
                 os.close(fd)
+        self._guard = Guard(self.pid) if guarded else None
         os.set_blocking(self._to, False)
         os.set_blocking(self._from, False)
         self._poll = select.poll()
@@ -107,6 +163,8 @@ class Child:
                 break
             else:
                 time.sleep(0.002)
+        if self._guard is not None and self.code is not None:
+            self._guard.release()
         return self.code
 
     def kill(self) -> bool:

@@ -78,7 +78,7 @@ def _source(name: str, settings: Settings) -> Source | None:
     if name == "omicli":
         from omi_queries.backends.omicli import OmicliSource
 
-        return OmicliSource(settings.omicli)
+        return OmicliSource(settings.omicli, guarded=settings.command)
     if name != "cimxml":
         raise QueryError(MI_INVALID_PARAMETER, f"unknown source {name[:40]!a}; there are {', '.join(BACKENDS)}")
     from omi_queries.backends.address import check_url

@@ -178,17 +178,21 @@ class FallbackBackend:
 
     # -- in the sample's path
 
-    def ask(self, tick: float, answers: Answers | ForeignAnswers) -> Reading | None:
+    def ask(self, tick: float, answers: Answers | ForeignAnswers, *, alone: bool = False) -> Reading | None:
         """The source's answer to a query of the sample at ``tick``, None if it has to come from /proc.
 
-        RefusedError if the source works but has no answer to this.
+        ``alone``: nothing can answer instead, so that a source which is just being started is waited for within the
+        sample's share of time. RefusedError if the source works but has no answer to this.
         """
-        self._first_wait()
+        if tick != self._tick:
+            self._tick, self._spent = tick, 0.0
+        self._first_wait(self._patience_s)
+        self._patience_s = 0.0
+        if alone:
+            self._spent += self._first_wait(self._deadline_s - self._spent)
         self.attend()
         if not self.good:
             return None
-        if tick != self._tick:
-            self._tick, self._spent = tick, 0.0
         left = self._deadline_s - self._spent
         begun = self.monotonic()
         try:
@@ -204,28 +208,29 @@ class FallbackBackend:
         self._retry.worked()
         return reading
 
-    def _first_wait(self) -> None:
-        """A one-shot query has no second sample: wait for the source to become ready."""
-        until = self.monotonic() + self._patience_s
-        self._patience_s = 0.0
+    def _first_wait(self, patience_s: float) -> float:
+        """Wait for the source to show for the first time whether it works; returns the seconds that this took."""
+        begun = self.monotonic()
+        until = begun + patience_s
         while not self.good and not self.why and self.monotonic() < until:
             self.attend()
             self._look(self.monotonic(), min(0.1, max(0.0, until - self.monotonic())))
+        return self.monotonic() - begun
 
 
 class Better:
     """One query asked of the better source, which may work and yet refuse this one: then it is left alone for a while.
 
-    ``spoken``: changes are reported. A query that nothing else answers fails, and whoever asked says so.
+    ``alone``: nothing else answers the query, which fails then. Whoever asked says so; else changes are reported.
     """
 
-    def __init__(self, backend: FallbackBackend, answers: Answers | ForeignAnswers, *, spoken: bool) -> None:
+    def __init__(self, backend: FallbackBackend, answers: Answers | ForeignAnswers, *, alone: bool) -> None:
         self.names = answers.names
         self.code = MI_FAILED
         """The result number of the refusal."""
         self._backend = backend
         self._answers = answers
-        self._spoken = spoken
+        self._alone = alone
         self._retry = backend.new_retry()
         self._refused = ""
 
@@ -234,7 +239,7 @@ class Better:
         if self._refused and self._backend.monotonic() < self._retry.at:
             return None
         try:
-            reading = self._backend.ask(tick, self._answers)
+            reading = self._backend.ask(tick, self._answers, alone=self._alone)
         except RefusedError as error:
             self._refuse(error)
             return None
@@ -261,7 +266,7 @@ class Better:
             self._say("info", f"answers for {self.names} again")
 
     def _say(self, level: str, text: str) -> None:
-        if self._spoken:
+        if not self._alone:
             self._backend.say(level, text)
 
 
@@ -270,7 +275,7 @@ class FallbackStream:
 
     def __init__(self, backend: FallbackBackend, behind: ProcfsStream, answers: Answers) -> None:
         self.bound = behind.bound
-        self._better = Better(backend, answers, spoken=True)
+        self._better = Better(backend, answers, alone=False)
         self._behind = behind
         self._has_rates = behind.bound.needs_rate()
 
@@ -300,10 +305,12 @@ class LoneStream:
     """A query on a class that only the better source may have: without its answer there is none."""
 
     def __init__(self, backend: FallbackBackend, answers: ForeignAnswers) -> None:
-        self._better = Better(backend, answers, spoken=False)
+        self._backend = backend
+        self._better = Better(backend, answers, alone=True)
 
     def prime(self) -> None:
-        """Nothing to do: rates are the source's own."""
+        """Begin to start the source; rates are its own."""
+        self._backend.attend()
 
     def read(self, tick: float) -> Reading:
         """The source's answer; QueryError with the reason if there is none."""

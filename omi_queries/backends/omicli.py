@@ -6,6 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from omi_queries import classes
 from omi_queries.backends import omicli_text
@@ -19,6 +20,8 @@ PROGRAM = "/opt/omi/bin/omicli"
 NOOP_S = 2.0
 """Seconds in which ``omicli noop`` has to answer."""
 MAX_OUTPUT = 16 << 20
+MAX_SUBCLASSES = 16
+"""Of the subclasses in one answer, so many are asked for their declarations."""
 Reader = Callable[[str], list[RawInstance]]
 _OURS = (b"omi_queries", b"lad_emulator", b"lad-emulator")
 _HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
@@ -47,13 +50,16 @@ def unusable(path: str) -> str:
 
 
 class OmicliSource:
-    """Runs ``program`` for each question."""
+    """Runs ``program`` for each question. ``guarded``: no run of it outlives this process."""
 
     name = NAME
     probe_s = NOOP_S
 
-    def __init__(self, program: str = PROGRAM, *, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, program: str = PROGRAM, *, environ: Mapping[str, str] | None = None, guarded: bool = False
+    ) -> None:
         self.where = program
+        self._guarded = guarded
         self._environ = clean_environment(os.environ if environ is None else environ)
         self._environ[GUARD_VARIABLE] = "1"
         self._graveyard = Graveyard()
@@ -63,7 +69,8 @@ class OmicliSource:
         """Ask for all of the class: what WHERE leaves out is decided here, alike for every source."""
         if question.foreign:
             return _Foreign(self, question)
-        return self.instances(question, classes.get(question.class_name).types)
+        types = classes.get(question.class_name).types
+        return self.instances(question, lambda text: omicli_text.parse(text, types))
 
     def probe(self) -> Exchange:
         """``omicli noop``."""
@@ -74,25 +81,17 @@ class OmicliSource:
         if self._running is not None:
             self._running.abandon()
 
-    def instances(self, question: Question, types: Mapping[str, str]) -> _Run:
-        """Ask for the instances of a class that has these properties."""
+    def instances(self, question: Question, read: Reader) -> _Run:
+        """Ask for the instances of a class; ``read`` makes them of the text."""
         text = " ".join(("SELECT", "*", "FROM", question.class_name))
-
-        def read(text: str) -> list[RawInstance]:
-            found = omicli_text.parse(text, types)
-            if not question.foreign:
-                return found
-            # how the text of a subclass is to be read would take its own declaration
-            name = question.class_name.lower()
-            return [one._replace(types=types if one.class_name.lower() == name else {}) for one in found]
-
         return self._start(["-n", "cql", question.namespace, text], read)
 
-    def declaration(self, question: Question) -> _Run:
-        """Ask for the class itself: an instance whose values are the types of its properties."""
-        if question.namespace.startswith("-"):
-            raise RefusedError(MI_INVALID_NAMESPACE, f"{question.namespace[:40]!a} is no namespace")
-        return self._start(["gc", question.namespace, question.class_name], _class_read)
+    def declaration(self, namespace: str, class_name: str) -> _Run:
+        """Ask for a class itself: an instance whose values are the types of its properties, and whose types are those
+        of its keys."""
+        if namespace.startswith("-"):
+            raise RefusedError(MI_INVALID_NAMESPACE, f"{namespace[:40]!a} is no namespace")
+        return self._start(["gc", namespace, class_name], _class_read)
 
     def _start(self, arguments: list[str], read: Reader) -> _Run:
         self.close()
@@ -102,7 +101,7 @@ class OmicliSource:
         if self._graveyard.full():
             raise SourceError("killed omicli processes hang in the kernel; no new one is started")
         try:
-            child = Child([self.where, *arguments], self._environ, MAX_OUTPUT)
+            child = Child([self.where, *arguments], self._environ, MAX_OUTPUT, guarded=self._guarded)
         except OSError as error:
             raise SourceError(f"the command cannot be started: {error.strerror}") from None
         child.close_input()
@@ -118,42 +117,94 @@ def _class_read(text: str) -> list[RawInstance]:
     if text.startswith(f"instance of {omicli_text.ERROR_CLASS}"):
         return omicli_text.parse(text, {})
     name, types = omicli_text.parse_class(text)
-    return [RawInstance(name, dict(types))]
+    return [RawInstance(name, dict(types), {key: types[key] for key in omicli_text.keys_of(text)})]
 
 
 class _Foreign:
-    """A class that only the server knows: first its declaration, which has the types, then its instances."""
+    """A class that only the server knows: first its declaration, which has the types, then its instances, and then the
+    declarations of the subclasses that those are of."""
 
     def __init__(self, source: OmicliSource, question: Question) -> None:
         self._source = source
         self._question = question
-        self._run = source.declaration(question)
-        self._declared = False
+        self._run = source.declaration(question.namespace, question.class_name)
+        self._types: dict[str, str] | None = None
+        self._text: str | None = None
+        self._left: list[str] = []
+        self._others: dict[str, Mapping[str, str]] = {}
+        self._shown: dict[str, frozenset[str]] = {}
         self._failure: SourceError | RefusedError | None = None
+        self._done = False
 
     def sent_at(self) -> float | None:
         """When the running command was started."""
         return self._run.sent_at()
 
     def advance(self, timeout: float) -> bool:
-        """Wait until the second command has ended, at most ``timeout`` seconds."""
+        """Wait until the last command has ended, at most ``timeout`` seconds."""
         until = time.monotonic() + timeout
-        if self._failure is None and not self._declared:
-            if not self._run.advance(timeout):
+        while self._failure is None and not self._done:
+            if not self._run.advance(max(0.0, until - time.monotonic())):
                 return False
             try:
-                declared = self._run.result()[0]
-                self._run = self._source.instances(self._question, {k: str(v) for k, v in declared.values.items()})
-                self._declared = True
+                self._go_on()
             except (SourceError, RefusedError) as error:
                 self._failure = error
-        return self._failure is not None or self._run.advance(max(0.0, until - time.monotonic()))
+        return True
+
+    def _go_on(self) -> None:
+        """A command has ended: start the next."""
+        namespace, name = self._question.namespace, self._question.class_name
+        if self._types is None:
+            self._types = {k: str(v) for k, v in self._run.result()[0].values.items()}
+            self._run = self._source.instances(self._question, self._keep)
+            return
+        if self._text is None:
+            self._run.result()  # keeps the text
+            found = {one.lower(): one for one in omicli_text.class_names(self._text or "")}
+            self._left = [
+                one for low, one in found.items() if low not in (name.lower(), omicli_text.ERROR_CLASS.lower())
+            ][:MAX_SUBCLASSES]
+        else:
+            self._declare()
+        if self._left:
+            self._run = self._source.declaration(namespace, self._left[0])
+        else:
+            self._done = True
+
+    def _keep(self, text: str) -> list[RawInstance]:
+        found = omicli_text.parse(text, self._types or {})
+        self._text = text
+        return found
+
+    def _declare(self) -> None:
+        """Of a subclass those properties count that its base has too, as in an answer by CIM-XML, and its keys. One
+        without a declaration is named with the answer."""
+        name = self._left.pop(0).lower()
+        with suppress(RefusedError, SourceError):
+            (declared,) = self._run.result()
+            base = {one.lower() for one in self._types or {}}
+            self._others[name] = {k: str(v) for k, v in declared.values.items()}
+            self._shown[name] = frozenset(k for k in declared.values if k.lower() in base or k in declared.types)
 
     def result(self) -> list[RawInstance]:
-        """The instances printed, each with the types of the declaration."""
+        """The instances printed, each with the types of its own declaration, as far as there is one."""
         if self._failure is not None:
             raise self._failure
-        return self._run.result()
+        types = self._types or {}
+        try:
+            found = omicli_text.parse(self._text or "", types, self._others)
+        except omicli_text.TextError as error:
+            raise SourceError(f"omicli printed something else than it declares: {error}") from None
+        return [self._typed(one, types) for one in found]
+
+    def _typed(self, one: RawInstance, types: dict[str, str]) -> RawInstance:
+        name = one.class_name.lower()
+        if name == self._question.class_name.lower():
+            return one._replace(types=types)
+        shown = self._shown.get(name, frozenset())
+        kinds = {k: v for k, v in self._others.get(name, {}).items() if k in shown}
+        return one._replace(values={k: v for k, v in one.values.items() if k in shown or not kinds}, types=kinds)
 
     def abandon(self) -> None:
         """Kill the command that runs."""

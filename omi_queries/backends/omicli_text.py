@@ -7,7 +7,8 @@ declaration); any other line goes on with that text. Values of other types are n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from omi_queries.backends.source import RawInstance
 
@@ -29,8 +30,11 @@ class TextError(ValueError):
     """Text that is no output of the tool; says what is wrong and in which line."""
 
 
-def parse(text: str, types: Mapping[str, str]) -> list[RawInstance]:
-    """The instances in ``text``. ``types`` maps the class's properties, in order of declaration, to CIM types.
+def parse(
+    text: str, types: Mapping[str, str], others: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> list[RawInstance]:
+    """The instances in ``text``. ``types`` maps the class's properties, in order of declaration, to CIM types;
+    ``others`` are those of subclasses, by name in lower case.
 
     Values are converted by type; what cannot be is left as text for the reader to refuse. TextError if the text is
     not of this form, or is cut off.
@@ -38,7 +42,8 @@ def parse(text: str, types: Mapping[str, str]) -> list[RawInstance]:
     lines = text.split("\n")
     if lines and not lines[-1]:
         lines.pop()
-    order, error_order = _ranks(types), _ranks(_ERROR_TYPES)
+    every = {**others, "": types, ERROR_CLASS.lower(): _ERROR_TYPES}
+    orders = {name: _ranks(declared) for name, declared in every.items()}
     found: list[RawInstance] = []
     at = 0
     while at < len(lines):
@@ -48,9 +53,9 @@ def parse(text: str, types: Mapping[str, str]) -> list[RawInstance]:
         end = _end(lines, at + 2)
         if end is None:
             raise TextError(f"the instance in line {at + 1} has no end")
-        error = name == ERROR_CLASS
-        known = _ERROR_TYPES if error else types
-        raw = _properties(lines[at + 2 : end], known, error_order if error else order, at + 3)
+        kind = name.lower() if name.lower() in every else ""
+        known = every[kind]
+        raw = _properties(lines[at + 2 : end], known, orders[kind], at + 3)
         found.append(RawInstance(name, {k: convert(v, known.get(k, "string")) for k, v in raw.items()}))
         at = end + 1
     return found
@@ -72,6 +77,21 @@ def parse_class(text: str) -> tuple[str, dict[str, str]]:
             array = tag.endswith("A")
             types[named] = tag.removesuffix("A").lower() + ("[]" if array else "")
     return name, types
+
+
+def class_names(text: str) -> Iterator[str]:
+    """The classes that instances in ``text`` are of, as they come; a text value may pretend to be more of them."""
+    lines = text.split("\n")
+    for at in range(len(lines)):
+        name = _class_of(lines, at)
+        if name is not None:
+            yield name
+
+
+def keys_of(text: str) -> list[str]:
+    """The keys of the class whose declaration ``text`` is."""
+    marked = (line.partition("] ")[2] for line in text.split("\n") if line.startswith(_INDENT + _TYPE))
+    return [name for rest in marked if rest.startswith(_KEY) and (name := _name(_INDENT + rest))]
 
 
 def _ranks(types: Mapping[str, str]) -> dict[str, int]:

@@ -14,7 +14,8 @@ ONE_SHOT_DEADLINE_S = 10.0
 
 class Settings(NamedTuple):
     """Where sources are. ``endpoint`` "" means none; ``worker`` is the command line of the CIM-XML worker, () for the
-    default; ``deadline_s`` bounds one question (with fallback: all questions of one sample).
+    default; ``deadline_s`` bounds one question (with fallback: all questions of one sample); ``command``: for a
+    command, whose children nobody would find if it was killed.
     """
 
     endpoint: str = ""
@@ -27,6 +28,7 @@ class Settings(NamedTuple):
     rate_window: str = "delta"
     deadline_s: float = ONE_SHOT_DEADLINE_S
     worker: Sequence[str] = ()
+    command: bool = False
 
     def __repr__(self) -> str:
         return reprs.without(self, "password")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from extension import orphans
+from omi_queries.backends.child import BEGUN_VARIABLE, PARENT_VARIABLE, Child
+from omi_queries.backends.child import begun as child_begun
 from omi_queries.backends.choose import Settings, open_backend, with_fallback
 from omi_queries.backends.fallback import FallbackBackend
-from omi_queries.backends.omicli import OmicliSource, unusable
+from omi_queries.backends.omicli import MAX_SUBCLASSES, OmicliSource, unusable
 from omi_queries.backends.procfs import ProcfsBackend
 from omi_queries.backends.source import Question, RefusedError, SourceError, wait_for
 from tests.omicli_bed import FakeOmicli
@@ -241,6 +247,82 @@ def test_instances_of_its_subclass_are_named(fake: FakeOmicli) -> None:
     assert dict(reading.skipped) == {said: 2}
 
 
+SUBCLASS = """class of Vendor_Pump
+{
+    [MI_STRING] [Key] InstanceID=NULL
+    [MI_STRING] Caption=NULL
+    [MI_UINT32A] Ports=NULL
+    [MI_STRING] Maker=NULL
+    [MI_UINT64] Flow=NULL
+}
+"""
+BASE = """class of Vendor_Thing
+{
+    [MI_STRING] Caption=NULL
+    [MI_UINT32A] Ports=NULL
+    [MI_UINT64] Weight=NULL
+}
+"""
+MIXED = """instance of Vendor_Pump
+{
+    [Key] InstanceID=p1
+    Caption=first
+    Ports={1, 2}
+    Maker=a line
+and another=not a property
+    Flow=7
+}
+instance of Vendor_Thing
+{
+    Caption=a plain one
+    Ports={}
+    Weight=9
+}
+instance of Vendor_Valve
+{
+    [Key] Name=v
+    Caption=of no declaration
+}
+"""
+
+
+def test_a_base_class_gives_the_instances_of_its_subclasses(fake: FakeOmicli) -> None:
+    """With the properties of the base, as by CIM-XML, and the subclass's keys."""
+    fake.declare("Vendor_Thing", BASE)
+    fake.declare("Vendor_Pump", SUBCLASS)
+    fake.answer("Vendor_Thing", MIXED)
+    backend = open_backend("omicli", Settings(omicli=fake.path))
+    reading = backend.open("root/vendor", "SELECT * FROM Vendor_Thing").read(0.0)
+    backend.close()
+    assert reading.instances == [
+        {"InstanceID": "p1", "Caption": "first", "Ports": [1, 2]},
+        {"Caption": "a plain one", "Ports": [], "Weight": 9},
+    ]
+    types = {"InstanceID": "string", "Caption": "string", "Ports": "uint32[]", "Weight": "uint64"}
+    assert dict(reading.types) == types
+    said = "omicli gave an instance of Vendor_Valve and no types with it; ask for that class itself"
+    assert dict(reading.skipped) == {said: 1}
+    assert fake.calls() == [
+        "gc root/vendor Vendor_Thing",
+        "-n cql root/vendor SELECT * FROM Vendor_Thing",
+        "gc root/vendor Vendor_Pump",
+        "gc root/vendor Vendor_Valve",
+    ]
+
+
+def test_so_many_subclasses_are_asked_for_and_no_more(fake: FakeOmicli) -> None:
+    fake.declare("Vendor_Thing", BASE)
+    names = ["Vendor_" + chr(65 + i) for i in range(MAX_SUBCLASSES + 4)]
+    fake.answer("Vendor_Thing", "".join(f"instance of {n}\n{{\n    Caption=c\n}}\n" for n in names))
+    for name in names:
+        fake.declare(name, BASE.replace("Vendor_Thing", name))
+    backend = open_backend("omicli", Settings(omicli=fake.path))
+    reading = backend.open("root/vendor", "SELECT Caption FROM Vendor_Thing WHERE Caption = 'c'").read(0.0)
+    backend.close()
+    assert reading.instances == [{"Caption": "c"}] * MAX_SUBCLASSES
+    assert len(reading.skipped) == 4
+
+
 def test_a_class_that_nobody_has(fake: FakeOmicli) -> None:
     backend = open_backend("omicli", Settings(omicli=fake.path))
     with pytest.raises(RefusedError, match="MI_RESULT_INVALID_CLASS") as caught:
@@ -271,3 +353,82 @@ def test_a_declaration_that_hangs_is_ended(fake: FakeOmicli, source: OmicliSourc
     while _members(pid) and time.monotonic() < end:
         time.sleep(0.05)
     assert _members(pid) == []
+
+
+ASKING = """
+import sys
+from omi_queries.backends.choose import Settings, open_backend
+open_backend("omicli", Settings(omicli=sys.argv[1], command=True)).open("root/scx", sys.argv[2]).read(0.0)
+"""
+
+
+def _marked(parent: int) -> list[int]:
+    """The live processes that ``parent`` started, or that those started."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            carried = Path(f"/proc/{entry}/environ").read_bytes().split(b"\0")
+            if f"{PARENT_VARIABLE}={parent}".encode() in carried:
+                found.append(int(entry))
+    return found
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_command_that_is_killed_leaves_no_hung_omicli(fake: FakeOmicli) -> None:
+    fake.mode("hang")
+    asked = "SELECT * FROM SCX_OperatingSystem"
+    process = subprocess.Popen([sys.executable, "-c", ASKING, fake.path, asked])
+    try:
+        _until(lambda: len(_marked(process.pid)) == 2)  # the program and its own child
+    finally:
+        process.kill()
+        process.wait(10)
+    _until(lambda: not _marked(process.pid))
+
+
+def test_the_guard_goes_with_what_it_guards(fake: FakeOmicli) -> None:
+    child = Child([fake.path, "noop"], {"PATH": os.environ["PATH"]}, 1000, guarded=True)
+    guard = child._guard
+    assert guard is not None
+    where = Path(f"/proc/{guard._pid}")
+    assert where.exists()
+    _until(lambda: child.listen(0.1) and child.ended)
+    _until(lambda: child.exit_code(0.1) == 0)
+    assert not where.exists()
+    hung = Child(["/bin/sleep", "60"], {}, 1000, guarded=True)
+    assert hung.kill()
+    assert hung.code == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("begun", "stays"), [("own", True), ("1", False), (None, False)])
+def test_children_of_a_process_with_the_pid_of_a_dead_one_stay(begun: str | None, stays: bool) -> None:
+    environ = {PARENT_VARIABLE: str(os.getpid())}
+    if begun is not None:
+        environ[BEGUN_VARIABLE] = begun if begun != "own" else child_begun(os.getpid())
+    process = subprocess.Popen(["/bin/sleep", "60"], env=environ)
+    try:
+        _until(lambda: process.pid in _marked(os.getpid()))
+        orphans.end(os.getpid())
+        if stays:
+            assert process.poll() is None
+        else:
+            assert process.wait(10) == -signal.SIGKILL
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def test_a_child_carries_who_began_it_and_when(tmp_path: Path) -> None:
+    child = Child(["/usr/bin/env"], {}, 10_000)
+    _until(lambda: child.listen(0.1) and child.ended)
+    child.exit_code(10)
+    lines = child.out.decode().split()
+    assert f"{PARENT_VARIABLE}={os.getpid()}" in lines
+    begun = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    assert f"{BEGUN_VARIABLE}={begun}" in lines

@@ -184,8 +184,9 @@ def test_a_faulty_document_or_address_is_named(tmp_path: Path) -> None:
     assert "bad.xml" in json.loads(done.stdout)["error"]
     config = _document(tmp_path, f"file://{tmp_path}/t.db")
     done = _replay("-c", config, "--recording", recording, "--table-endpoint", "ftp://x")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "--table-endpoint" in done.stderr
+    assert "file:///path/tables.db" in done.stderr
     assert _replay("-c", config, "--recording", recording, "--blob-endpoint", "http://x").returncode == 2
 
 

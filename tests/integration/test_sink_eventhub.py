@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +17,7 @@ import pytest
 
 from extension.collecting import Collector
 from extension.lanes import lanes
+from extension.pipeline.batches import Batch
 from extension.plan import Plan, Publisher, Source
 from extension.rows.edm import Row
 from extension.sinks.base import SinkError
@@ -234,3 +237,43 @@ def test_from_insertion_through_the_store_to_the_hub(hub: Hub, tmp_path: Path) -
     assert (balance.produced, balance.delivered, balance.queued) == (2, 1, 0)
     assert balance.dropped == {"oversize: message over 256 KiB": 1}
     assert not any("S3cr" in text for text in said)
+
+
+def test_hubs_of_a_namespace_that_is_gone_are_one_outage(hub: Hub, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        dead = f"https://127.0.0.1:{taken.getsockname()[1]}"  # free again below: nothing listens there
+    names = ("one", "two", "three")
+    plan = Plan(
+        publishers=(*(Publisher(n, f"{dead}/{n}?{SAS}") for n in names), Publisher("works", hub.publisher().url))
+    )
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    with store.transaction():
+        store.queue([Batch(f"eventhub {n}", f"eventhub/{n}", _rows(n)) for n in (*names, "works")], 1.0)
+    said: list[str] = []
+    ways = lanes(
+        plan,
+        UploaderStore(str(tmp_path)),
+        spread_s=0.0,
+        publish=lambda: None,
+        progress=lambda: None,
+        log=lambda _level, text: said.append(text),
+    )
+    threads = [threading.Thread(target=way.run, daemon=True) for way in ways]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(2000):
+            delivered = ledger.read(str(tmp_path))["eventhub/works"].delivered
+            if delivered and all(way.level == "warning" for way in ways[:3]):
+                break
+            time.sleep(0.01)
+        assert (delivered, [way.level for way in ways]) == (1, ["warning"] * 3 + ["ok"])
+        assert len(said) == 1
+        assert "connection refused" in said[0]
+    finally:
+        for way in ways:
+            way.stop.set()
+            way.wake.set()
+        for thread in threads:
+            thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)

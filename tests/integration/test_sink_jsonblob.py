@@ -23,6 +23,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from extension.lane import Lane
 from extension.lanes import lanes
 from extension.pipeline.batches import Batch
 from extension.plan import Account, OnBehalf, Plan, Route, Source, Target
@@ -38,6 +39,7 @@ from extension.store.collector_db import CollectorStore
 from extension.store.uploader_db import UploaderStore
 from tests import azurite_bed
 from tests.azurite_bed import Azurite
+from tests.fault_server import FaultServer, Reply
 
 PATH = "resourceId=/subscriptions/s/vm é/i=HASH/y=2026/m=11/d=21/h=09/m=00/PT1H.json"
 LANE = "jsonblob m"
@@ -52,12 +54,12 @@ def _account(azurite: Azurite, token: str = "") -> Account:
     return replace(account, blob_endpoint=azurite.blob_endpoint)
 
 
-def _sas(azurite: Azurite, permissions: str) -> str:
+def _sas(azurite: Azurite, permissions: str, types: str = "co") -> str:
     """An account SAS for blobs and tables: the SDK in use makes them for tables only, so it is signed here."""
     until = (datetime.now(timezone.utc) + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    text = "\n".join([azurite.account, permissions, "bt", "co", "", until, "", "", "2018-03-28", ""])
+    text = "\n".join([azurite.account, permissions, "bt", types, "", until, "", "", "2018-03-28", ""])
     digest = hmac.new(base64.b64decode(azurite.key), text.encode(), hashlib.sha256).digest()
-    fields = {"sv": "2018-03-28", "ss": "bt", "srt": "co", "sp": permissions, "se": until}
+    fields = {"sv": "2018-03-28", "ss": "bt", "srt": types, "sp": permissions, "se": until}
     return urlencode({**fields, "sig": base64.b64encode(digest).decode()})
 
 
@@ -364,3 +366,133 @@ def test_the_outbox_reaches_blobs_and_tables_by_lanes_of_their_own(azurite: Azur
     assert _names(_read(azurite, container)[0]) == ["a", "b"]
     balance = ledger.read(str(tmp_path))
     assert (balance[f"jsonblob/{container}"].delivered, balance[table].delivered) == (2, 1)
+
+
+def _drained(
+    azurite: Azurite,
+    account: Account,
+    folder: Path,
+    batches: list[Batch],
+    until: Callable[[dict[str, ledger.Balance]], bool],
+) -> tuple[Lane, threading.Thread, list[str]]:
+    """The lane of the account's blobs at work on ``batches``, when ``until`` is true of the balances."""
+    store = CollectorStore(str(folder), max_bytes=64 << 20)
+    with store.transaction():
+        store.queue(batches, 1.0)
+    said: list[str] = []
+    plan = Plan(accounts=(account,))
+    uploads = UploaderStore(str(folder))
+    made = lanes(
+        plan,
+        uploads,
+        spread_s=0,
+        publish=lambda: None,
+        progress=lambda: None,
+        log=lambda _level, text: said.append(text),
+    )
+    (lane,) = [way for way in made if way.name == LANE]
+    thread = threading.Thread(target=lane.drain, daemon=True)
+    thread.start()
+    for _ in range(2000):
+        if until(ledger.read(str(folder))):
+            return lane, thread, said
+        time.sleep(0.01)
+    lane.stop.set()
+    raise AssertionError(f"{ledger.read(str(folder))} {said}")
+
+
+def _at(path: str, *names: str) -> list[Row]:
+    return [Row(path, name, {"record": ("String", json.dumps({"name": name}))}) for name in names]
+
+
+def test_a_leased_blob_holds_up_no_other(azurite: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("extension.lane.pause", lambda _error, _attempt: 0.2)
+    container, other = azurite_bed.unique_table(), azurite_bed.unique_table()
+    service = _service(azurite)
+    open_blob_sink(_account(azurite), LANE, Forgetful()).send(f"jsonblob/{container}", _at("leased.json", "first"))
+    lease = {"x-ms-lease-action": "acquire", "x-ms-lease-duration": "-1"}
+    answer = service._ask("PUT", f"{container}/leased.json", {"comp": "lease"}, lease, b"", "block")
+    assert answer.status == 201
+    batches = [Batch(LANE, f"jsonblob/{container}", _at("leased.json", f"l{i}")) for i in range(30)]
+    batches += [Batch(LANE, f"jsonblob/{container}", _at("free.json", "a"))]
+    batches += [Batch(LANE, f"jsonblob/{other}", _at("leased.json", "b"))]
+
+    def others_arrived(found: dict[str, ledger.Balance]) -> bool:
+        return found[f"jsonblob/{container}"].delivered == found[f"jsonblob/{other}"].delivered == 1
+
+    lane, thread, said = _drained(azurite, _account(azurite), tmp_path, batches, others_arrived)
+    assert "LeaseIdMissing" in said[0]
+    assert "end it" in lane.problem
+    released = {"x-ms-lease-action": "break", "x-ms-lease-break-period": "0"}
+    assert service._ask("PUT", f"{container}/leased.json", {"comp": "lease"}, released, b"", "block").status == 202
+    thread.join(60)
+    assert not thread.is_alive()
+    assert _names(_read(azurite, container, "leased.json")[0]) == ["first", *(f"l{i}" for i in range(30))]
+    assert _names(_read(azurite, container, "free.json")[0]) == ["a"]
+    assert len(said) == 2
+    assert lane.level == "ok"
+
+
+def test_a_container_that_may_not_be_created_holds_up_no_other(
+    azurite: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("extension.lane.pause", lambda _error, _attempt: 3600.0)
+    there, missing = azurite_bed.unique_table(), azurite_bed.unique_table()
+    _service(azurite).create_container(there)
+    batches = [
+        Batch(LANE, f"jsonblob/{name}", _at(f"{i}.json", f"r{i}"))
+        for i, name in enumerate([missing, there, missing, there])
+    ]
+    account = _account(azurite, _sas(azurite, "rwacul", "o"))
+    lane, thread, said = _drained(
+        azurite, account, tmp_path, batches, lambda found: found[f"jsonblob/{there}"].delivered == 2
+    )
+    assert ledger.read(str(tmp_path))[f"jsonblob/{missing}"].queued == 2
+    assert "srt=co" in lane.problem
+    assert len(said) == 1
+    lane.stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reaction", "place", "connection"),
+    [
+        (400, "InvalidResourceName", "drop-batch", True, False),
+        (400, "InvalidBlobName", "drop-batch", False, False),
+        (400, "OutOfRangeInput", "drop-batch", False, False),
+        (413, "RequestBodyTooLarge", "drop-batch", False, False),
+        (409, "BlockCountExceedsLimit", "drop-batch", True, False),
+        (400, "InvalidUri", "slow", True, False),
+        (409, "InvalidBlobType", "slow", True, False),
+        (409, "BlobTypeMismatch", "retry", True, False),
+        (409, "BlobImmutableDueToPolicy", "slow", True, False),
+        (409, "BlobArchived", "slow", True, False),
+        (412, "LeaseIdMissing", "slow", True, False),
+        (412, "ConditionNotMet", "retry", True, False),
+        (403, "UnauthorizedBlobOverwrite", "slow", True, False),
+        (404, "BlobNotFound", "retry", True, False),
+        (409, "ContainerBeingDeleted", "slow", False, False),
+        (409, "ContainerDisabled", "slow", False, False),
+        (403, "AuthenticationFailed", "slow", False, True),
+        (400, "InvalidHeaderValue", "slow", False, True),
+        (404, "", "slow", False, True),
+        (503, "ServerBusy", "retry", False, True),
+    ],
+)
+def test_what_a_refusal_of_one_block_is_about(
+    status: int, code: str, reaction: str, place: bool, connection: bool
+) -> None:
+    """Dropped with its reason, or waited for without holding up other blobs, or the whole account's."""
+    server = FaultServer(lambda request: Reply(404, "BlobNotFound") if request.method == "GET" else Reply(status, code))
+    endpoint = server.endpoint
+    account = Account("m", "acct", "key", "c2VjcmV0", "", True, endpoint)
+    try:
+        with pytest.raises(SinkError) as refused:
+            open_blob_sink(account, LANE, Forgetful()).send("jsonblob/metrics", _rows("a"))
+    finally:
+        server.stop()
+    error = refused.value
+    assert (error.reaction, error.place, error.connection) == (reaction, PATH if place else "", connection)
+    if code:
+        assert error.code == code

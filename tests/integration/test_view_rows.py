@@ -210,6 +210,23 @@ def test_usage_errors(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[
     assert "usage: lad" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [("tables",), ("rows", "T"), ("audit",)])
+@pytest.mark.parametrize(
+    "url", ["ftp://x", "tables.db", "http://", "https://h:x", "file://a/b", "https://a.b/c?sig=1", ""]
+)
+def test_an_endpoint_that_is_no_address_is_an_error_of_usage(
+    command: tuple[str, ...], url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(*command, "--endpoint", url)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = [line for line in err.splitlines() if line.startswith(f"lad {command[0]}: error: argument --endpoint: ")]
+    assert any(words in line for words in ("write https://", "file:///", "as credential", "such as https://"))
+    assert "sig=1" not in err
+
+
 def one_error(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     capsys.readouterr()
     assert run(*arguments) == 1
@@ -225,7 +242,6 @@ def test_errors_are_one_line(store: str, tmp_path: Path, capsys: pytest.CaptureF
     assert METRICS in one_error(capsys, "rows", "xyz", "--endpoint", store)
     assert "nothing is installed" in one_error(capsys, "tables")
     assert "there is no table store" in one_error(capsys, "tables", "--endpoint", f"file://{tmp_path}/none.db")
-    assert "no known scheme" in one_error(capsys, "tables", "--endpoint", "tables.db")
     (tmp_path / "bad.db").write_bytes(b"\xff" * 5000)
     assert "damaged" in one_error(capsys, "tables", "--endpoint", f"file://{tmp_path}/bad.db")
     assert "there is no document" in one_error(capsys, "tables", "-c", str(tmp_path / "none.xml"))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from extension import cli
+from extension.lane import Delivery
 from extension.plan import Derived, LadQuery, Query, Route, Source, Target
-from extension.store import drops, gaps
+from extension.store import drops, gaps, ledger
 from extension.store.gaps import Gap, Known
+from extension.store.uploader_db import UploaderStore
 from extension.view import audit
 from extension.view.audit_expected import Feed, expectations
 from extension.view.audit_judge import BEFORE, OPEN, SILENT, UNEXPLAINED, Dropped, spans
@@ -210,6 +213,71 @@ def test_a_drop_explains_no_row_that_was_made_after_it(tmp_path: Path) -> None:
     dropped = Dropped({"T": {"a": 1, "b": 2, "c": 1}}, {("T", "a"): 1e6, ("T", "b"): 2e6})
     assert [dropped.take(["t"], 1.5e6) for _ in range(4)] == ["dropped: b", "dropped: b", "dropped: c", None]
     assert dropped.take(["t"], 1e6 + 3600) == "dropped: a"  # the clock may have been set back meanwhile
+
+
+@pytest.mark.parametrize("by_sink", [False, True])
+def test_a_drop_explains_the_windows_that_it_was_of_and_no_other(tmp_path: Path, by_sink: bool) -> None:
+    """Half an hour of the same day: rows that vanish there are named, though as many were dropped."""
+    bench = Bench(tmp_path)
+    bench.run(200)
+    if by_sink:
+        uploads = UploaderStore(str(tmp_path / "state"))
+        batch = uploads.pending("m")[0]
+        made = Delivery()
+        made.drop("InvalidInput", batch.rows, "it says so")
+        uploads.acknowledge(batch.id, batch.table, 0, made.dropped, bench.now, made.spans)
+        reason = "InvalidInput"
+    else:
+        bench.store.drop_oldest(1, "store size cap")
+        reason = "store size cap"
+    (lost,) = ledger.read(str(tmp_path / "state")).popitem()[1].dropped.values()
+    bench.deliver()
+    found = bench.audit()
+    assert (found["ok"], found["notes"]) == (True, [])
+    assert found["events"][0]["explained"] == {f"dropped: {reason}": lost}
+    (hole,) = found["events"][0]["holes"]
+    assert hole["cause"] == f"dropped: {reason}"
+    later = bench.now + 120
+    bench.run(1800)
+    bench.deliver()
+    _delete(bench, "row_key IN (SELECT row_key FROM entities WHERE row_key LIKE ':%' ORDER BY row_key LIMIT 1)")
+    found = bench.audit()
+    assert not found["ok"]
+    (event,) = found["events"]
+    assert (event["explained"], event["unexplained"]) == ({f"dropped: {reason}": lost}, 1)
+    (event,) = bench.audit(since=later)["events"]
+    assert (event["explained"], event["unexplained"]) == ({}, 1)  # the drops of the half hour before are not to blame
+
+
+def test_drops_of_which_the_times_are_not_on_record_are_said_to_be_a_guess(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(400)
+    bench.store.drop_oldest(1, "store size cap")
+    bench.store.db.execute("DELETE FROM meta WHERE key LIKE 'dropranges:%'")  # as an earlier version leaves it
+    bench.deliver()
+    found = bench.audit()
+    assert found["ok"]
+    (note,) = found["notes"]
+    assert "of the missing rows are taken for rows that were dropped until 20" in note
+    assert note.endswith("(store size cap): it is counted how many those were, not which")
+    assert f"note: {note}" in audit.render(found)
+
+
+def test_ranges_of_drops_are_bounded_and_keep_their_counts(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    db = bench.store.db
+    for i in range(3 * drops.MAX_RANGES):
+        drops.note(db, "T", "full", 1.0, 2, (600.0 * i, 600.0 * i + 60.0 * (i % 9)))
+    drops.note(db, "T", "full", 1.0, 5)  # of unknown times
+    (found,) = drops.ranges(db).values()
+    assert len(found) == drops.MAX_RANGES
+    assert sum(n for *_, n in found) == 6 * drops.MAX_RANGES
+    assert all(a[1] < b[0] for a, b in pairwise(found))
+    dropped = Dropped({"T": {"full": 10**6}}, {("T", "full"): 1e9}, {("T", "full"): [(60.0, 120.0, 3)]})
+    dropped._undated["t", "full"] = 0
+    assert [dropped.take(["T"], at) for at in (0.0, 180.0)] == [None, None]
+    assert [dropped.take(["T"], at) for at in (60.0, 120.0, 60.0, 60.0)] == ["dropped: full"] * 3 + [None]
+    assert dropped.notes() == []
 
 
 def test_raw_tables_by_their_interval(tmp_path: Path) -> None:

@@ -270,3 +270,84 @@ def test_a_probe_with_a_time_of_its_own_gets_no_more(tmp_path: Path, probe_s: fl
     assert bench.backend.good is good
     assert ("no answer within 2 s" in bench.backend.why) is not good
     bench.backend.close()
+
+
+VENDOR = [RawInstance("Vendor_Pump", {"Name": "p", "Flow": 3}, {"Name": "string", "Flow": "uint32"})]
+
+
+class Loading(Script):
+    """Its means to ask are ready so many seconds after they were begun, and load beside us."""
+
+    def __init__(self, now: Now, loads: float) -> None:
+        super().__init__(now)
+        self.outcome = VENDOR
+        self.loads = loads
+        self.begun: float | None = None
+
+    def probe(self) -> Exchange:
+        self.begun = self.now.at if self.begun is None else self.begun
+        self.asked.append(None)
+        return LoadingCall(self)
+
+
+class LoadingCall(Call):
+    def __init__(self, script: Loading) -> None:
+        super().__init__(script)
+        self._loading = script
+
+    def sent_at(self) -> float | None:
+        return self._sent if self._ready() else None
+
+    def _ready(self) -> bool:
+        assert self._loading.begun is not None
+        return self._loading.now.at - self._loading.begun >= self._loading.loads
+
+    def advance(self, timeout: float) -> bool:
+        if not self._ready():
+            self._loading.now.at += timeout
+        return self._ready()
+
+
+def _loading(loads: float) -> tuple[Loading, FallbackBackend, Now]:
+    now = Now()
+    script = Loading(now, loads)
+    return script, FallbackBackend(script, ProcfsBackend("/", boottime=now), deadline_s=2.0, monotonic=now), now
+
+
+@pytest.mark.parametrize("primed", [True, False])
+def test_the_first_sample_of_a_class_that_nothing_else_has_waits_for_the_source(primed: bool) -> None:
+    """A worker loads its library for a second; without an answer the sample would be lost."""
+    script, backend, now = _loading(1.5)
+    stream = backend.open("root/vendor", "SELECT * FROM Vendor_Pump")
+    assert script.begun is None
+    if primed:
+        stream.prime()  # as the collector does when it begins: it loads on meanwhile
+        assert script.begun == now.at
+        now.at += 1.2
+    begun = now.at
+    reading = stream.read(1.0)
+    assert (reading.source, reading.instances) == ("script", [{"Name": "p", "Flow": 3}])
+    assert now.at - begun <= (0.4 if primed else 1.6)
+    assert stream.read(2.0).instances
+    backend.close()
+
+
+def test_it_waits_no_longer_than_the_share_of_a_sample_that_all_queries_have_together() -> None:
+    _, backend, now = _loading(9.0)
+    streams = [backend.open("root/vendor", f"SELECT * FROM Vendor_Pump{i}") for i in range(3)]
+    behind = backend.open("root/scx", ASKED)
+    begun = now.at
+    for stream in streams:
+        with pytest.raises(QueryError, match="has not answered yet"):
+            stream.read(1.0)
+    assert behind.read(1.0).source == "procfs"
+    assert now.at - begun == pytest.approx(2.0)
+    backend.close()
+
+
+def test_what_proc_can_answer_waits_for_nothing() -> None:
+    _, backend, now = _loading(1.5)
+    begun = now.at
+    assert backend.open("root/scx", ASKED).read(1.0).source == "procfs"
+    assert now.at == begun
+    backend.close()

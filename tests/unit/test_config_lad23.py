@@ -512,6 +512,24 @@ def test_sample_rate_is_a_default_only(value: object, written: str, severity: st
     assert {p.severity for p in generated.problems if "sampleRate" in p.path} == ({severity} if severity else set())
 
 
+@pytest.mark.parametrize("value", ["abc", "0", 0, "-5", 1.5, " 0 ", "12345678901", "1\n2"])
+def test_a_bad_sample_rate_is_named_once(value: object) -> None:
+    """Though LAD copies it into each of the document's queries."""
+    generated = made({"sampleRateInSeconds": value})
+    (named,) = [p for p in generated.problems if p.severity == "error"]
+    assert named.path == "$.public.sampleRateInSeconds"
+    assert not generated.ok
+
+
+def test_what_else_is_wrong_with_the_document_is_named_beside_it() -> None:
+    query = {"query": "SELECT PercentIdleTime FROM SCX_ProcessorStatisticalInformation", "table": "no good"}
+    generated = made({"sampleRateInSeconds": "abc", "perfCfg": [query]}, lad="2.3")
+    errors = [p for p in generated.problems if p.severity == "error"]
+    assert [p.path for p in errors].count("$.public.sampleRateInSeconds") == 1
+    assert any("no good" in p.render() for p in errors)
+    assert sum("abc" in p.render() for p in errors) == 1
+
+
 def test_file_logs() -> None:
     files = [{"file": "/var/log/a.log", "table": "A"}, {"file": "/b", "table": "B"}, {"file": "/c"}]
     generated = made({"fileCfg": files})

@@ -219,9 +219,100 @@ def test_a_failing_service_is_asked_once_whatever_the_table(tmp_path: Path, monk
     assert service.seen == ["A"] * 6 + ["B"] * 6
 
 
-def test_a_lane_whose_rows_are_in_order_passes_nothing_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_hub_that_fails_is_passed_by_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("extension.lane.pause", lambda _error, _attempt: 0.0)
-    service = Service({"A": _error("retry", "Conflict")})
+    service = Service({"A": _error("slow", "NotFound", connection=True)})
     service.opens_after = 3
-    _lane_of(tmp_path, service, [], ["A", "B"], "jsonblob m").drain()
+    _lane_of(tmp_path, service, [], ["A", "B"], "eventhub m").drain()
     assert service.seen == ["A"] * 4 + ["B"]
+
+
+class Blobs:
+    """Takes the rows of every blob but those in ``closed``; notes (container, blob, row)."""
+
+    def __init__(self, closed: dict[tuple[str, str], SinkError]) -> None:
+        self.closed = closed
+        self.asked: list[tuple[str, str]] = []
+        self.taken: list[tuple[str, str, str]] = []
+
+    def send(self, table: str, rows: Sequence[Row]) -> None:
+        blob = (table, rows[0].partition_key)
+        self.asked.append(blob)
+        for key in (blob, (table, "")):
+            if key in self.closed:
+                raise self.closed[key]
+        self.taken += [(*blob, row.row_key) for row in rows]
+
+    def close(self) -> None:
+        pass
+
+
+def _blob_lane(
+    folder: Path, service: Blobs, said: list[str], batches: Sequence[tuple[str, str]], time: list[float]
+) -> Lane:
+    store = CollectorStore(str(folder), max_bytes=64 << 20)
+    with store.transaction():
+        made = [
+            Batch("jsonblob m", t, [Row(b, f"r{i}", {"record": ("String", "{}")})]) for i, (t, b) in enumerate(batches)
+        ]
+        store.queue(made, 1.0)
+    lane = Lane(
+        Account("m", "acct", "key", "c2VjcmV0", "https://acct", True),
+        UploaderStore(str(folder)),
+        spread_s=0.0,
+        publish=lambda: None,
+        progress=lambda: None,
+        log=lambda _level, text: said.append(text),
+        connect=lambda _account: service,
+        name="jsonblob m",
+        monotonic=lambda: time[0],
+    )
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            time[0] += timeout or 0.0
+            return False
+
+    lane.stop = Stop()
+    return lane
+
+
+@pytest.mark.parametrize("place", ["old", ""])
+def test_a_blob_or_container_that_takes_nothing_holds_up_no_other(tmp_path: Path, place: str) -> None:
+    """More of its batches are queued than a round has; all others arrive, and its own stay in order."""
+    leased = _error("slow", "LeaseIdMissing", place=place)
+    service, said, time = Blobs({("c", place): leased}), list[str](), [0.0]
+    batches = [*[("c", "old")] * 45, ("d", "x"), *[("d", "y")] * 30, ("d", "x")]
+    lane = _blob_lane(tmp_path, service, said, batches, time)
+    real = lane._await_aside
+
+    def await_aside() -> None:
+        if len(service.taken) == 32 and time[0] > 600:
+            service.closed.clear()
+        real()
+
+    lane._await_aside = await_aside  # type: ignore[method-assign]
+    lane.drain()
+    assert [key for _, blob, key in service.taken if blob == "old"] == [f"r{i}" for i in range(45)]
+    assert [key for _, blob, key in service.taken[:32]] == [f"r{i}" for i in range(45, 77)]
+    asked = service.asked.index(("d", "x"))
+    assert asked == 1  # one probe of the blob, then everything else
+    assert len(said) == 2  # and one line for it, and one when it is over
+    assert (lane.level, ledger.read(str(tmp_path))["c"].delivered) == ("ok", 45)
+
+
+def test_what_nothing_waits_for_any_more_is_no_problem(tmp_path: Path) -> None:
+    service, time = Blobs({("c", "old"): _error("slow", "LeaseIdMissing", place="old")}), [0.0]
+    lane = _blob_lane(tmp_path, service, [], [("c", "old")], time)
+    real = lane._await_aside
+
+    def await_aside() -> None:
+        db = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+        with db.transaction():
+            db.db.execute("DELETE FROM outbox")  # as the bounds of the store do, counted
+        assert lane.level == "error"
+        real()
+
+    lane._await_aside = await_aside  # type: ignore[method-assign]
+    lane.drain()
+    assert (lane.level, lane.problem) == ("ok", "")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from extension.delivery import Delivery
+from extension.lanes import lanes
+from extension.pipeline.batches import Batch
+from extension.plan import Account, Plan, Route, Target
 from extension.rows.edm import Row
 from extension.sinks import memos
 from extension.sinks.base import SinkError
 from extension.sinks.files import TextFileSink
 from extension.sinks.memos import Forgetful
+from extension.store import ledger
+from extension.store.collector_db import CollectorStore
 from extension.store.uploader_db import KEPT_MEMOS, UploaderStore
 
 
@@ -69,3 +77,56 @@ def test_memo_texts(text: str | None, parts: tuple[str, int] | None) -> None:
     assert memos.split(text) == parts
     if parts:
         assert memos.joined(*parts) == text
+
+
+def test_a_file_that_cannot_be_written_holds_up_no_other(tmp_path: Path) -> None:
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    there, missing = f"file/{tmp_path}/there.txt", f"file/{tmp_path}/no/such.txt"
+    with store.transaction():
+        store.queue(
+            [Batch("file", name, _rows(f"{i}")) for i, name in enumerate([missing, there, missing, there])], 1.0
+        )
+    plan = Plan(routes=(Route("s", 60, Target("file", "there.txt")),))
+    said: list[str] = []
+    uploads = UploaderStore(str(tmp_path))
+    made = lanes(
+        plan,
+        uploads,
+        spread_s=0,
+        publish=lambda: None,
+        progress=lambda: None,
+        log=lambda _level, text: said.append(text),
+    )
+    (lane,) = made
+    thread = threading.Thread(target=lane.drain, daemon=True)
+    thread.start()
+    for _ in range(2000):
+        if ledger.read(str(tmp_path))[there].delivered == 2:
+            break
+        time.sleep(0.01)
+    lane.stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert (tmp_path / "there.txt").read_text() == "1\n3\n"
+    assert ledger.read(str(tmp_path))[missing].queued == 2
+    assert len(said) == 1
+
+
+def test_a_command_gives_up_a_stuck_blob_and_delivers_the_others(tmp_path: Path) -> None:
+    endpoint = f"file://{tmp_path}/tables.db"
+    account = Account("m", "acct", "key", "", endpoint, True, endpoint)
+    target = Target("jsonblob", "c", "m", full_name=True)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "stuck.json").write_text("somebody else's")
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    with store.transaction():
+        for name in ("stuck.json", "free.json") * 20:
+            row = Row(name, f"k{time.monotonic_ns()}", {"record": ("String", "{}")})
+            store.queue([Batch("jsonblob m", "jsonblob/c", [row])], 1.0)
+    plan = Plan(accounts=(account,), routes=(Route("s", 60, target),))
+    delivery = Delivery(plan, str(tmp_path), lambda _level, _text: None)
+    assert not delivery.drain()
+    assert "move it away" in delivery.given_up()[0]
+    balance = ledger.read(str(tmp_path))["jsonblob/c"]
+    assert (balance.delivered, balance.queued) == (20, 20)
+    assert (tmp_path / "c" / "stuck.json").read_text() == "somebody else's"

@@ -293,3 +293,38 @@ def test_the_cure_is_enough_for_what_failed(operation: sas.Operation, words: str
     held = "ss=t&srt=co&sp=au&sig=x" if operation == "create" else "ss=t&srt=co&sp=acluw&sig=x"
     error = judge(token(held), status=403, code="AuthorizationPermissionMismatch", operation=operation)
     assert words in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "operation", "code", "whole"),
+    [
+        ("ss=t&srt=o&sp=au&sig=x", "create", "AuthorizationFailure", False),
+        ("ss=t&srt=o&sp=au&sig=x", "container", "AuthorizationFailure", False),
+        ("ss=t&srt=co&sp=c&sig=x", "upsert", "AuthorizationFailure", True),
+        ("tn=other&sp=au&sig=x", "upsert", "AuthenticationFailed", False),
+        ("tn=tab&sp=au&sig=x", "upsert", "AuthenticationFailed", True),
+        (GOOD, "create", "AuthenticationFailed", True),
+        ("ss=t&srt=o&sp=au&se=2001-01-01&sig=x", "create", "AuthenticationFailed", True),
+    ],
+)
+def test_a_permission_that_only_some_tables_need_is_not_about_all(
+    text: str, operation: sas.Operation, code: str, whole: bool
+) -> None:
+    """Tables that exist take rows though the next one cannot be created."""
+    error = judge(token(text), status=403, code=code, operation=operation, date=DATE)
+    assert (error.reaction, error.connection) == ("slow", whole)
+
+
+@pytest.mark.parametrize(
+    ("outage", "outcomes"),
+    [
+        ("host", [{"kind": k} for k in ("refused", "dns", "unreachable", "connect-timeout", "tls", "proxy")]),
+        ("host", [{"status": 407}]),
+        ("sink", [{"kind": k} for k in ("reset", "read-timeout", "truncated", "bad-answer", "unknown", "?")]),
+        ("sink", [{"status": s} for s in (200, 302, 408, 429, 500, 502, 503, 504, 599)]),
+        ("", [{"status": s} for s in (400, 401, 403, 404, 409, 412, 413, 501)]),
+        ("", [{"kind": "bad-key"}]),
+    ],
+)
+def test_who_else_is_concerned(outage: str, outcomes: list[dict[str, Any]]) -> None:
+    assert [judge(**outcome).outage for outcome in outcomes] == [outage] * len(outcomes)
