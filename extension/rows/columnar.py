@@ -10,12 +10,33 @@ from typing import Any, NamedTuple, overload
 from extension.rows.edm import EdmValue, Row
 
 
+class Reals(Sequence[float]):
+    """Finite floats as the texts that ``repr`` makes of them, which is how they came and how they go: a number is made
+    when one is asked for."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = texts
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __iter__(self) -> Iterator[float]:
+        return map(float, self.texts)
+
+    @overload
+    def __getitem__(self, at: int) -> float: ...
+    @overload
+    def __getitem__(self, at: slice) -> Reals: ...
+    def __getitem__(self, at: int | slice) -> float | Reals:
+        return Reals(self.texts[at]) if isinstance(at, slice) else float(self.texts[at])
+
+
 class Column(NamedTuple):
     """``kinds``: the type of all values, or one each; ``values``: one each, or a text that stands for all of them."""
 
     name: str
     kinds: str | list[str] | tuple[str, ...]
-    values: str | list[Any] | tuple[Any, ...]
+    values: str | list[Any] | tuple[Any, ...] | Reals
 
     def pairs(self) -> Iterator[EdmValue]:
         """(type, value) of each; without end if one stands for all of both."""

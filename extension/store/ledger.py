@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
+from extension.rows import packed
 from extension.rows.edm import Row
-from extension.rows.packed import unpack
 from extension.store import drops
 from extension.store.database import open_reader
 
@@ -143,7 +143,7 @@ def waiting(folder: str) -> Iterator[tuple[str, Row]]:
         acked = acknowledged(folder, known)
         for batch, table, body in db.execute("SELECT id, tbl, body FROM outbox ORDER BY id"):
             if batch not in acked:
-                for row in unpack(json.loads(zlib.decompress(body))):
+                for row in packed.read(zlib.decompress(body)):
                     yield table, row
 
 

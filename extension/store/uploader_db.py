@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import threading
@@ -13,8 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from extension.rows import packed
 from extension.rows.edm import Row
-from extension.rows.packed import unpack
 from extension.store import carry, drops
 from extension.store.database import (
     StoreError,
@@ -59,7 +58,7 @@ class Queued:
     def rows(self) -> Sequence[Row]:
         """The rows, unpacked anew at each call. ValueError if the body is damaged."""
         try:
-            return unpack(json.loads(zlib.decompress(self.body)))
+            return packed.read(zlib.decompress(self.body))
         except (zlib.error, AttributeError, KeyError, TypeError, IndexError, RecursionError) as error:
             raise ValueError(f"batch {self.id} of table {self.table} is damaged: {error!r}") from error
 
@@ -104,9 +103,7 @@ class UploaderStore:
         """Whether the file is still the one at its path: what is written into a removed one is seen by nobody."""
         return inode(self.path) == self._inode
 
-    def pending(
-        self, moniker: str, limit: int = 20, fresh: int = 0, without: Collection[str] = ()
-    ) -> list[Queued]:
+    def pending(self, moniker: str, limit: int = 20, fresh: int = 0, without: Collection[str] = ()) -> list[Queued]:
         """The oldest batches of an account that are not acknowledged yet; [] while there is no outbox.
 
         While there is a backlog, up to ``fresh`` of them are of those queued since it was met, oldest first as well.
