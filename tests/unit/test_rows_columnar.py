@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extension.rows import packed
-from extension.rows.columnar import Column, Columnar, Reals, columnar
+from extension.rows.columnar import Column, Columnar, Reals, columnar, joined
 from extension.rows.edm import EdmValue, Row
 from extension.sinks import azure_batch, limits
 from extension.store import bodies
@@ -219,3 +219,34 @@ def test_a_number_under_another_type_is_found_as_before(kind: str) -> None:
 def test_rows_that_are_not_alike_come_back_with_numbers() -> None:
     rows = [Row("p", "a", {"A": ("Double", 1.5)}), Row("p", "b", {"B": ("Double", 2.5), "C": ("String", "1.5")})]
     assert [repr(row) for row in stored(rows)] == [repr(row) for row in rows]
+
+
+@given(st.lists(alike(), min_size=1, max_size=4), st.booleans())
+def test_rows_that_are_joined_are_those_of_all_parts(given_rows: list[list[Row]], from_outbox: bool) -> None:
+    parts = [found for rows in given_rows if (found := columnar(stored(rows) if from_outbox else rows)) is not None]
+    both = joined(parts)
+    names = {tuple(column.name for column in part.columns) for part in parts}
+    assert (both is None) is (len(names) > 1)
+    if both is not None:
+        assert [repr(row) for row in both] == [repr(row) for part in parts for row in part]
+        assert [repr(row) for row in stored(list(both))] == [repr(row) for row in both]
+
+
+def test_parts_of_other_partitions_or_widths_are_not_joined() -> None:
+    one = Columnar("p", ["a"], [1], [Column("A", "Int32", [1])])
+    other = Columnar("q", ["b"], [1], [Column("A", "Int32", [1])])
+    wider = Columnar("p", ["b"], [1], [Column("A", "Int32", [1]), Column("B", "String", "x")])
+    assert joined([one, other]) is None
+    assert joined([one, wider]) is None
+    assert joined([one]) == list(one)
+
+
+def test_a_text_of_all_parts_stands_for_all_and_another_for_its_own() -> None:
+    parts = [
+        Columnar("p", [f"{n}a", f"{n}b"], [2], [Column("S", "String", "same"), Column("T", "String", text)])
+        for n, text in enumerate("xy")
+    ]
+    both = joined(parts)
+    assert both is not None
+    assert (both.columns[0].values, both.columns[1].values) == ("same", ["x", "y"])
+    assert [row.columns["T"][1] for row in both] == ["x", "x", "y", "y"]
