@@ -83,6 +83,8 @@ class Collector:
         self._upload = False
         self._housekeeping = self._forgot = 0.0
         self._shown = 0
+        self._counted = True
+        """Whether something was counted that status does not show yet."""
         self.changes = 0
         """Grows whenever a query's complaints, its source or what is wrong with a better one change."""
         self._gaps = GapKeeper(self.store.db)
@@ -340,6 +342,7 @@ class Collector:
         asked.complaints = frozenset(found)
 
     def _count(self, reason: str, n: int) -> None:
+        self._counted = True
         if reason in self.skipped or len(self.skipped) < MAX_REASONS:
             self.skipped[reason] = self.skipped.get(reason, 0) + n
         else:
@@ -356,7 +359,9 @@ class Collector:
             self._forgot = now
             self.store.forget_delivered()
         self.store.enforce_bounds()
-        self.store.put_report(self.report())
+        if self._counted:
+            self._counted = False
+            self.store.put_report(self.report())
 
     def report(self) -> dict[str, object]:
         """What status shows of this process: sources by event, refused queries, counted reasons."""

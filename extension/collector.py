@@ -102,7 +102,7 @@ def main(clock: Callable[[], float] = time.time) -> int:
     collector.start()
     inputs = open_feed(plan, where.state_dir, collector.ingest, collector.refuse, store.fill, channel)
     channel.call_uploader()
-    balance = LedgerWatch(store.balances, clock)
+    balance = LedgerWatch(store.troubles, clock)
     told = float("-inf")
     sampling, seen = _sampling(collector), collector.changes
     gc.collect()

@@ -93,12 +93,14 @@ class Uploader:
             thread.start()
         self._channel.progress("idle")
         self._channel.await_calls()
+        called = False
         while not self._channel.stopping and self._store.in_place():
             if self._expiry.look():
                 self.publish()
-            if self._channel.wait(time.monotonic() + IDLE_S):
+            if called:  # last of all: then this thread is asleep when the lanes run
                 for lane in self.lanes:
                     lane.wake.set()
+            called = self._channel.wait(time.monotonic() + IDLE_S)
             if not self._channel.stopping and self._alive():
                 self._channel.progress("idle")
         for lane in self.lanes:

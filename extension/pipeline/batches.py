@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from extension.pipeline import sizes
+from extension.rows.columnar import Columnar, joined
 from extension.rows.edm import Row
 
 BATCH_ROWS = 100
@@ -30,7 +31,7 @@ class Batch:
 
     moniker: str
     table: str
-    rows: list[Row]
+    rows: Sequence[Row]
     size: int = 0
 
 
@@ -70,32 +71,67 @@ def measured(rows: Iterable[Row]) -> list[tuple[Row, int]]:
 
 
 @dataclass
+class _Open:
+    """Batches that follow each other and fit into one."""
+
+    batches: list[Batch] = field(default_factory=list)
+    rows: int = 0
+    size: int = 0
+    row_keys: set[str] = field(default_factory=set)
+
+    def add(self, batch: Batch) -> bool:
+        """Take one more; False if it does not fit."""
+        keys = _row_keys(batch.rows)
+        if self.batches and (
+            self.rows + len(keys) > BATCH_ROWS
+            or self.size + batch.size > BATCH_BYTES
+            or not self.row_keys.isdisjoint(keys)
+        ):
+            return False
+        self.batches.append(batch)
+        self.rows += len(keys)
+        self.size += batch.size
+        self.row_keys.update(keys)
+        return True
+
+    def joined(self) -> Batch:
+        """All of them as one."""
+        first = self.batches[0]
+        if len(self.batches) == 1:
+            return first
+        alike = [batch.rows for batch in self.batches if isinstance(batch.rows, Columnar)]
+        rows = joined(alike) if len(alike) == len(self.batches) else None
+        if rows is None:
+            return Batch(first.moniker, first.table, [row for batch in self.batches for row in batch.rows], self.size)
+        return Batch(first.moniker, first.table, rows, self.size)
+
+
+def _row_keys(rows: Sequence[Row]) -> Sequence[str]:
+    return rows.row_keys if isinstance(rows, Columnar) else [row.row_key for row in rows]
+
+
+@dataclass
 class Joiner:
     """Makes one batch of small ones that follow each other: what the events of one tick give to one table is one
     request instead of one each. Rows stay in order, and no RowKey is twice in a batch."""
 
-    _open: dict[tuple[str, str, str], Batch] = field(default_factory=dict)
+    _open: dict[tuple[str, str, str], _Open] = field(default_factory=dict)
 
     def add(self, batch: Batch) -> list[Batch]:
         """Take a batch of table rows; returns those that nothing can be added to any more."""
-        key = (batch.moniker, batch.table, batch.rows[0].partition_key)
-        known = self._open.pop(key, None)
-        out = []
-        if known is not None and _fit(known, batch):
-            batch = Batch(batch.moniker, batch.table, [*known.rows, *batch.rows], known.size + batch.size)
-        elif known is not None:
-            out.append(known)
-        self._open[key] = batch
+        rows = batch.rows
+        partition_key = rows.partition_key if isinstance(rows, Columnar) else rows[0].partition_key
+        key = (batch.moniker, batch.table, partition_key)
+        known, out = self._open.pop(key, None), []
+        if known is None or not known.add(batch):
+            out = [] if known is None else [known.joined()]
+            known = _Open()
+            known.add(batch)
+        self._open[key] = known
         return out if len(self._open) < OPEN_BATCHES else out + self.rest()
 
     def rest(self) -> list[Batch]:
         """Those that are left; begins anew."""
-        left = list(self._open.values())
+        left = [one.joined() for one in self._open.values()]
         self._open.clear()
         return left
-
-
-def _fit(first: Batch, second: Batch) -> bool:
-    if len(first.rows) + len(second.rows) > BATCH_ROWS or first.size + second.size > BATCH_BYTES:
-        return False
-    return {row.row_key for row in first.rows}.isdisjoint(row.row_key for row in second.rows)

@@ -140,10 +140,11 @@ class Engine:
         skipped = {f"{event.source}: {reason}": n for reason, n in result.skipped.items()}
         if event.target.store == "table":
             stamp = ("DateTime", ticks.iso(start * ticks.SECOND_US))
-            rows = metric_rows(result.counters, lad, start, self._identity_columns, stamp)
-            if rows is not None:
+            portions = metric_rows(result.counters, lad, start, self._identity_columns, stamp)
+            if portions is not None:
                 table = self._tables.name(event.target, now)
-                return Output(batches(event.target.moniker, table, rows), skipped=skipped)
+                ready = [Batch(event.target.moniker, table, rows, size) for rows, size in portions]
+                return Output(ready, skipped=skipped)
         made = [(at_us, r) for r in metrics.metric_records(result.counters, lad, start)]
         if event.target.store == "local":
             return Output(local=made, skipped=skipped)  # both of the mirrored pair: second stages copy both

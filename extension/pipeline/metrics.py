@@ -15,7 +15,7 @@ Pair = tuple[str, Any, str, Any]
 """Type and value of the name column, type and value of the value column of one record."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Statistics:
     """Running statistics of one counter over one window."""
 
@@ -81,6 +81,20 @@ def metric_columns(name: str, s: Statistics, spec: LadQuery) -> dict[str, EdmVal
         "Average": ("Double", s.total / s.count),
         "Count": ("Int32", s.count),
         "Last": ("Double", s.last),
+    }
+
+
+def metric_series(counters: Mapping[str, Statistics], spec: LadQuery) -> dict[str, tuple[str, list[Any]]]:
+    """:func:`metric_columns` of several counters at once: the type of each column, and its values."""
+    found = counters.values()
+    return {
+        spec.column_name: ("String", list(counters)),
+        "Total": ("Double", [s.total for s in found]),
+        "Minimum": ("Double", [s.minimum for s in found]),
+        "Maximum": ("Double", [s.maximum for s in found]),
+        "Average": ("Double", [s.total / s.count for s in found]),
+        "Count": ("Int32", [s.count for s in found]),
+        "Last": ("Double", [s.last for s in found]),
     }
 
 

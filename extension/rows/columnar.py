@@ -9,12 +9,33 @@ from typing import Any, NamedTuple, overload
 from extension.rows.edm import EdmValue, Row
 
 
+class Reals(Sequence[float]):
+    """Finite floats as the texts that ``repr`` makes of them, which is how they came and how they go: a number is made
+    when one is asked for."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = texts
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __iter__(self) -> Iterator[float]:
+        return map(float, self.texts)
+
+    @overload
+    def __getitem__(self, at: int) -> float: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Reals": ...
+    def __getitem__(self, at: int | slice) -> "float | Reals":
+        return Reals(self.texts[at]) if isinstance(at, slice) else float(self.texts[at])
+
+
 class Column(NamedTuple):
     """``kinds``: the type of all values, or one each; ``values``: one each, or a text that stands for all of them."""
 
     name: str
     kinds: str | list[str] | tuple[str, ...]
-    values: str | list[Any] | tuple[Any, ...]
+    values: str | list[Any] | tuple[Any, ...] | Reals
 
     def pairs(self) -> Iterator[EdmValue]:
         """(type, value) of each; without end if one stands for all of both."""
@@ -30,7 +51,8 @@ class Columnar(Sequence[Row]):
     ) -> None:
         """Raises ValueError if something is missing or left over."""
         self.partition_key, self.row_keys, self.counts, self.columns = partition_key, row_keys, counts, columns
-        short = [c for c in columns if any(len(p) != len(counts) for p in c[1:] if not isinstance(p, str))]
+        rows = len(counts)
+        short = [column for column in columns for part in column[1:] if not isinstance(part, str) and len(part) != rows]
         if not row_keys or not columns or sum(counts) != len(row_keys) or short:
             values = min((len(c.values) for c in short), default=len(counts))
             raise ValueError(f"{len(row_keys)} row keys for {sum(counts)} rows, of which {values} have all columns")
@@ -92,6 +114,32 @@ def _column(name: str, typed: Sequence[EdmValue]) -> Column:
     first = values[0]
     same = isinstance(first, str) and values.count(first) == len(values)
     return Column(name, kinds[0] if kinds.count(kinds[0]) == len(kinds) else kinds, first if same else values)
+
+
+def joined(parts: Sequence[Columnar]) -> Columnar | None:
+    """The rows of all parts, in order; None if the parts are not alike."""
+    partition_key, width = parts[0].partition_key, len(parts[0].columns)
+    if any(part.partition_key != partition_key or len(part.columns) != width for part in parts):
+        return None
+    lengths = [len(part.counts) for part in parts]
+    columns: list[Column] = []
+    for names, kinds, values in (zip(*same, strict=True) for same in zip(*(p.columns for p in parts), strict=True)):
+        if names.count(names[0]) != len(names):
+            return None
+        columns.append(Column(names[0], _together(kinds, lengths), _together(values, lengths)))
+    row_keys = [key for part in parts for key in part.row_keys]
+    return Columnar(partition_key, row_keys, [n for part in parts for n in part.counts], columns)
+
+
+def _together(given: Sequence[str | Sequence[Any]], lengths: Sequence[int]) -> str | list[Any]:
+    """What parts of a column say, each for so many rows; a text if that stands for all of them."""
+    first = given[0]
+    if isinstance(first, str) and given.count(first) == len(given):
+        return first
+    out: list[Any] = []
+    for one, length in zip(given, lengths, strict=True):
+        out += [one] * length if isinstance(one, str) else one
+    return out
 
 
 def _each(given: str | Sequence[Any]) -> Iterable[Any]:

@@ -122,6 +122,12 @@ _descending = lru_cache(maxsize=64)(ticks.descending)
 
 def metric_row_keys(name: str, window_start: int, instance_id: str = "") -> tuple[str, str]:
     """The two mirrored RowKeys of a metric row whose window starts at ``window_start`` (Unix seconds)."""
-    when, metric = _descending(window_start), encode_metric(name)
+    first, second = all_metric_row_keys([name], window_start, instance_id)
+    return first, second
+
+
+def all_metric_row_keys(names: Iterable[str], window_start: int, instance_id: str = "") -> list[str]:
+    """:func:`metric_row_keys` of several names, one pair after the other."""
+    when = _descending(window_start)
     end = f"__{instance_id}" if instance_id else ""
-    return f"{when}__{metric}{end}", f"{metric}__{when}{end}"
+    return [key for m in map(encode_metric, names) for key in (f"{when}__{m}{end}", f"{m}__{when}{end}")]

@@ -17,7 +17,7 @@ from math import isfinite
 from typing import Any
 from urllib.parse import quote
 
-from extension.rows.columnar import Column, Columnar, columnar
+from extension.rows.columnar import Column, Columnar, Reals, columnar
 from extension.rows.edm import EdmValue, Row
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~:-]*", re.ASCII)
@@ -49,10 +49,8 @@ def encode(address: str, table: str, rows: Sequence[Row]) -> tuple[bytes, str]:
         f"{start}{number}{put}{in_url}{head}{fixed + len(key) + len(others)}{more}{key}{others}}}"
         for number, (in_url, key, others) in enumerate(zip(*_keys(row_keys), members, strict=True))
     ]
-    body = (
-        f"--{batch}\r\nContent-Type: multipart/mixed; boundary={changes}\r\n"
-        f"{''.join(parts)}\r\n--{changes}--\r\n\r\n--{batch}--\r\n"
-    )
+    first = f"--{batch}\r\nContent-Type: multipart/mixed; boundary={changes}\r\n"
+    body = "".join([first, *parts, f"\r\n--{changes}--\r\n\r\n--{batch}--\r\n"])
     return body.encode("ascii"), f"multipart/mixed; boundary={batch}"
 
 
@@ -82,12 +80,20 @@ def _column(column: Column, rows: int) -> Iterator[Iterable[str]]:
     name, kind, values = column
     if isinstance(kind, str) and isinstance(values, str):
         yield repeat(_members({name: (kind, values)}))
+    elif isinstance(kind, str) and isinstance(values, Reals):
+        yield repeat("," + _name(kind, name))
+        yield values.texts
     elif not isinstance(kind, str) or None in values:
         yield [_members({name: typed}) for typed in islice(column.pairs(), rows)]
     else:
         yield repeat("," + _name(kind, name))
-        plain = kind == "Double" and set(map(type, values)) == {float} and all(map(isfinite, values))
-        yield map(repr if plain else _VALUES[kind], values)
+        yield map(repr if _plain(kind, values) else _VALUES[kind], values)
+
+
+def _plain(kind: str, values: Sequence[Any]) -> bool:
+    """Whether ``repr`` writes the values as JSON does."""
+    types = set(map(type, values))
+    return types == {int} if kind == "Int32" else kind == "Double" and types == {float} and all(map(isfinite, values))
 
 
 def _members(columns: Mapping[str, EdmValue]) -> str:

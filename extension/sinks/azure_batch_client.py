@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -22,7 +23,6 @@ from azure.core.pipeline.policies import (
     AzureSasCredentialPolicy,
     HTTPPolicy,
     ProxyPolicy,
-    RequestIdPolicy,
     SansIOHTTPPolicy,
     UserAgentPolicy,
 )
@@ -111,15 +111,9 @@ class BatchClient:
         self._pipeline: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
             endpoint,
             transport=transport,
-            policies=[
-                _OnRequest(
-                    RequestIdPolicy(),
-                    UserAgentPolicy(sdk_moniker="lad-emulator"),
-                    ProxyPolicy(proxies=proxies),
-                    signing,
-                )
-            ],
+            policies=[_OnRequest(ProxyPolicy(proxies=proxies), signing)],
         )
+        self._user_agent = UserAgentPolicy(sdk_moniker="lad-emulator").user_agent
 
     def upsert(self, table: str, rows: Sequence[Row]) -> Outcome | None:
         """One attempt to upsert-replace ``rows`` (checked, 1 to 100, one PartitionKey); None when all were taken."""
@@ -135,6 +129,8 @@ class BatchClient:
                 "DataServiceVersion": "3.0",
                 "MaxDataServiceVersion": "3.0;NetFx",
                 "x-ms-version": API_VERSION,
+                "x-ms-client-request-id": str(uuid.uuid4()),
+                "User-Agent": self._user_agent,
             },
             content=body,
         )

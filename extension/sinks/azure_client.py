@@ -12,16 +12,16 @@ from urllib.parse import unquote, urlsplit
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
 from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableServiceClient
-from requests import PreparedRequest
 
 from extension.plan import Account
 from extension.sinks import sas
 from extension.sinks.azure_batch_client import BatchClient
+from extension.sinks.azure_session import ReadySession
 from extension.sinks.endpoints import Endpoint
 from extension.sinks.proxies import chosen
 from extension.sinks.refusals import Credential
 
-BLOCK_SIZE = 1 << 14
+BLOCK_SIZE = 1 << 16
 """Bytes of an answer that are read at a time: a hundred rows are answered with some 30 kB."""
 
 
@@ -62,11 +62,6 @@ def authorities() -> bool | str:
         if path and os.path.exists(path):
             return path
     return True
-
-
-def _as_signed(request: PreparedRequest) -> PreparedRequest:
-    """Leave the request's own Authorization alone."""
-    return request
 
 
 @dataclass(frozen=True)
@@ -131,8 +126,7 @@ def _transport(endpoint: Endpoint, connect_timeout: float, read_timeout: float) 
     )
     transport.open()
     if transport.session is not None:
-        # Without it, a matching line of ~/.netrc would replace the signature.
-        transport.session.auth = _as_signed
+        transport.session = ReadySession(transport.session)
     return transport
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from extension.rows.columnar import Column, Columnar, columnar
+from extension.rows.columnar import Column, Columnar, Reals, columnar
 from extension.rows.edm import EdmValue, Row
 
 MAX_KEY = 512
@@ -152,6 +152,8 @@ def _good_width(column: Column, rows: int) -> int | None:
     fixed = rows * (8 + 2 * len(name))
     if isinstance(kind, str) and isinstance(values, str):
         return rows * _column_size(name, (kind, values)) if _check_value(name, (kind, values)) is None else None
+    if isinstance(values, Reals):
+        return fixed + rows * 8
     if isinstance(kind, str) and not isinstance(values, str):
         types = set(map(type, values))
         if kind == "Double" and types == {float}:

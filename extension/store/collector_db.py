@@ -344,10 +344,11 @@ class CollectorStore:
             return 0
         return len(gone)
 
-    def balances(self) -> dict[str, ledger.Balance]:
-        """The ledger, through the connections that are open already. Raises StoreError, sqlite3.Error."""
+    def troubles(self) -> dict[str, ledger.Balance]:
+        """The rows that were dropped and those that are queued, through the connections that are open already. Raises
+        StoreError, sqlite3.Error."""
         with self._acks.snapshot() as uploads:
-            return ledger.balances(self.db, uploads)
+            return ledger.balances(self.db, uploads, troubles_only=True)
 
     def enforce_bounds(self) -> int:
         """Drop the oldest batches while the used part of the file is over 90 % of the cap; returns the rows dropped."""

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
+from extension.rows import packed
 from extension.rows.edm import Row
-from extension.rows.packed import unpack
 from extension.store import drops
 from extension.store.database import open_reader
 
@@ -53,8 +53,13 @@ def read(folder: str) -> dict[str, Balance]:
         return balances(*found)
 
 
-def balances(outbox: sqlite3.Connection | None, uploads: sqlite3.Connection | None) -> dict[str, Balance]:
-    """As :func:`read` of the two files, given connections to them whose view does not change meanwhile."""
+def balances(
+    outbox: sqlite3.Connection | None, uploads: sqlite3.Connection | None, *, troubles_only: bool = False
+) -> dict[str, Balance]:
+    """As :func:`read` of the two files, given connections to them whose view does not change meanwhile.
+
+    ``troubles_only``: nothing but how many rows were dropped or are queued, and since when.
+    """
     out: dict[str, Balance] = {}
 
     def of(table: str) -> Balance:
@@ -69,7 +74,7 @@ def balances(outbox: sqlite3.Connection | None, uploads: sqlite3.Connection | No
     here = None
     if outbox is not None:
         here = generation_of(outbox)
-        for table, n in outbox.execute("SELECT tbl, n FROM produced"):
+        for table, n in () if troubles_only else outbox.execute("SELECT tbl, n FROM produced"):
             of(table).produced = n
         for table, reason, n in outbox.execute("SELECT tbl, reason, n FROM dropped"):
             drop(table, reason, n)
@@ -80,12 +85,13 @@ def balances(outbox: sqlite3.Connection | None, uploads: sqlite3.Connection | No
     if uploads is not None:
         if generation_of(uploads) == here:
             acked = {i for (i,) in uploads.execute("SELECT batch FROM acks")}
-        for table, n, last in uploads.execute("SELECT tbl, n, last FROM delivered"):
+        for table, n, last in () if troubles_only else uploads.execute("SELECT tbl, n, last FROM delivered"):
             of(table).delivered = n
             of(table).last_success = last if n else None
         for table, reason, n in uploads.execute("SELECT tbl, reason, n FROM dropped"):
             drop(table, reason, n)
-        errors = uploads.execute("SELECT substr(key, 7), value FROM meta WHERE key LIKE 'error:%'").fetchall()
+        if not troubles_only:
+            errors = uploads.execute("SELECT substr(key, 7), value FROM meta WHERE key LIKE 'error:%'").fetchall()
     for table, text in errors:
         if table in out:
             out[table].last_error = _error(text)
@@ -99,7 +105,7 @@ def balances(outbox: sqlite3.Connection | None, uploads: sqlite3.Connection | No
             balance = of(table)
             balance.queued += n
             balance.oldest_queued = t if balance.oldest_queued is None else min(t, balance.oldest_queued)
-    for db in (outbox, uploads):
+    for db in () if troubles_only else (outbox, uploads):
         for (table, reason), at in drops.read(db).items() if db is not None else ():
             if table in out and reason in out[table].dropped:
                 out[table].last_dropped[reason] = max(at, out[table].last_dropped.get(reason, at))
@@ -147,7 +153,7 @@ def waiting(folder: str) -> Iterator[tuple[str, Row]]:
         acked = acknowledged(folder, known)
         for batch, table, body in db.execute("SELECT id, tbl, body FROM outbox ORDER BY id"):
             if batch not in acked:
-                for row in unpack(json.loads(zlib.decompress(body))):
+                for row in packed.read(zlib.decompress(body)):
                     yield table, row
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import threading
@@ -14,8 +13,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
+from extension.rows import packed
 from extension.rows.edm import Row
-from extension.rows.packed import unpack
 from extension.store import carry, drops
 from extension.store.database import (
     StoreError,
@@ -60,7 +59,7 @@ class Queued:
     def rows(self) -> Sequence[Row]:
         """The rows, unpacked anew at each call. ValueError if the body is damaged."""
         try:
-            return unpack(json.loads(zlib.decompress(self.body)))
+            return packed.read(zlib.decompress(self.body))
         except (zlib.error, AttributeError, KeyError, TypeError, IndexError, RecursionError) as error:
             raise ValueError(f"batch {self.id} of table {self.table} is damaged: {error!r}") from error
 
@@ -85,6 +84,9 @@ class UploaderStore:
         self._outbox_inode = 0
         self._unwritten: list[_Ack] = []
         self._adopting = ""
+        self._generation: str | None = None
+        self._acks: set[int] | None = None
+        """What the file says, if it was read: no other process writes it."""
         self._passed: dict[str, int] = {}
         self._horizon: dict[str, int] = {}
         self.replaced = ""
@@ -168,7 +170,13 @@ class UploaderStore:
         waiting = {ack.batch for ack in self._unwritten}
         if self._adopting:
             return waiting
-        return waiting.union(i for (i,) in self.db.execute("SELECT batch FROM acks"))
+        return self._written() | waiting if waiting else self._written()
+
+    def _written(self) -> set[int]:
+        """The acknowledgements that are in the file."""
+        if self._acks is None:
+            self._acks = {i for (i,) in self.db.execute("SELECT batch FROM acks")}
+        return self._acks
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -178,6 +186,7 @@ class UploaderStore:
                 yield
             except (sqlite3.Error, OSError) as error:
                 self._close_reader()
+                self._generation = self._acks = None
                 raise StoreError(f"the store of {self._outbox_path} and {self.path} fails: {error}") from error
 
     def _outbox(self) -> sqlite3.Connection | None:
@@ -192,8 +201,10 @@ class UploaderStore:
         row = self._reader.execute("SELECT value FROM meta WHERE key='generation'").fetchone()
         if row is None:
             return None
-        known = self.db.execute("SELECT value FROM meta WHERE key='generation'").fetchone()
-        if (known is None or known[0] != row[0]) and self._adopting != row[0]:
+        if self._generation is None:
+            known = self.db.execute("SELECT value FROM meta WHERE key='generation'").fetchone()
+            self._generation = None if known is None else str(known[0])
+        if self._generation != row[0] and self._adopting != row[0]:
             self._adopting = str(row[0])
             self._unwritten.clear()
             self._passed.clear()
@@ -241,7 +252,10 @@ class UploaderStore:
                     raise
                 reuse_log(self.db)
                 continue
+            if self._adopting:
+                self._generation, self._acks = self._adopting, set()
             self._adopting = ""
+            self._written().update(ack.batch for ack in self._unwritten)
             self._unwritten.clear()
             return True
         return False
@@ -271,12 +285,12 @@ class UploaderStore:
             if reader is None or (self._unwritten and not self._write()):
                 return
             here = {i for (i,) in reader.execute("SELECT id FROM outbox UNION ALL SELECT batch FROM given_up")}
-            gone = [(i,) for (i,) in self.db.execute("SELECT batch FROM acks") if i not in here]
-            if gone:
-                self._while_there_is_room("DELETE FROM acks WHERE batch=?", gone)
+            gone = self._written() - here
+            if gone and self._while_there_is_room("DELETE FROM acks WHERE batch=?", [(i,) for i in gone]):
+                self._written().difference_update(gone)
 
-    def _while_there_is_room(self, statement: str, values: Sequence[tuple[object, ...]]) -> None:
-        """Do what can as well be done later, or not at all."""
+    def _while_there_is_room(self, statement: str, values: Sequence[tuple[object, ...]]) -> bool:
+        """Do what can as well be done later, or not at all; whether it was done."""
         try:
             with transaction(self.db):
                 self.db.executemany(statement, values)
@@ -284,6 +298,8 @@ class UploaderStore:
             if not is_full(error):
                 raise
             reuse_log(self.db)
+            return False
+        return True
 
     def note(self, key: str, value: str) -> None:
         """Remember a fact for status, such as the last error of an account."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -318,3 +319,18 @@ def test_samples_are_forgotten_once_when_no_window_needs_them(tmp_path: Path, mo
     (oldest,) = bench.store.db.execute("SELECT min(t) FROM runs").fetchone()
     assert oldest >= kept[-1] * 1_000_000
     assert kept[-1] == bench.collector._pipelines.closed[bench.collector._pipelines.consumers[1].id]
+
+
+def test_what_is_counted_is_shown_within_two_minutes_and_written_only_then(bench: Bench) -> None:
+    def shown() -> object:
+        return json.loads(bench.store.db.execute("SELECT value FROM meta WHERE key='report'").fetchone()[0])["skipped"]
+
+    written: list[object] = []
+    bench.store.put_report = written.append  # type: ignore[method-assign, assignment]
+    bench.run_until(MINUTE + 300)
+    assert len(written) <= 2  # what there is to say at first
+    del bench.store.put_report
+    for number in (3, 7):
+        bench.collector.refuse("message refused", 3 if number == 3 else 4)
+        bench.run_until(bench.now + 120)
+        assert shown() == {"message refused": number}

@@ -149,3 +149,33 @@ def test_nothing_queued_has_no_age(tmp_path: Path) -> None:
     (batch,) = uploads.pending("m")
     uploads.acknowledge(batch.id, batch.table, batch.count, {}, 5.0)
     assert status.gather(str(tmp_path), clock=lambda: 1400.0)["events"]["T"]["oldest_queued_age_s"] is None
+
+
+def test_what_is_watched_of_the_ledger_is_what_it_says(tmp_path: Path) -> None:
+    store = CollectorStore(str(tmp_path), max_bytes=64 << 20)
+    uploads = UploaderStore(str(tmp_path))
+
+    def agrees() -> None:
+        wanted = {t: (b.dropped, b.queued, b.oldest_queued) for t, b in ledger.read(str(tmp_path)).items()}
+        found = {t: (b.dropped, b.queued, b.oldest_queued) for t, b in store.troubles().items()}
+        nothing: tuple[dict[str, int], int, None] = ({}, 0, None)
+        assert {t: b for t, b in wanted.items() if b != nothing} == {t: b for t, b in found.items() if b != nothing}
+
+    agrees()
+    _queue(store, 3, "A", 1000.0)
+    _queue(store, 2, "B", 2000.0)
+    agrees()
+    queued = uploads.pending("m")
+    uploads.acknowledge(queued[0].id, "A", 2, {}, 2100.0)
+    uploads.acknowledge(queued[3].id, "B", 1, {"InvalidInput": 1}, 2100.0)
+    agrees()
+    with store.transaction():
+        store.refuse("C", "late", 4)
+    assert store.drop_oldest(2, "store full") == 2
+    agrees()
+    uploads.acknowledge(queued[1].id, "A", 2, {}, 2200.0)  # on its way when it was dropped
+    agrees()
+    assert {t: b.dropped for t, b in store.troubles().items() if b.dropped} == {
+        "B": {"InvalidInput": 1},
+        "C": {"late": 4},
+    }

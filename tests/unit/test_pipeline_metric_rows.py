@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from extension.pipeline import engine as engine_module
+from extension.pipeline.batches import Joiner
 from extension.pipeline.engine import Engine
 from extension.pipeline.outputs import Output
 from extension.plan import Derived, LadQuery, Plan, Target
+from extension.rows.columnar import Columnar
 
 START = 1_795_252_620
 LAD = LadQuery("CounterName", "Last", "resource", "")
@@ -80,3 +82,29 @@ def test_what_takes_more_goes_the_long_way(
 
 def test_a_window_of_nothing_gives_nothing() -> None:
     assert made(EVENT, IDENTITY, []) == Output()
+
+
+@pytest.mark.parametrize("counters", [0, 1, 49, 50, 51, 120])
+@pytest.mark.parametrize("identity", [IDENTITY, (("Large", "x" * 20_000),), (("Largest", "x" * 31_000),)])
+def test_many_counters_are_the_batches_that_they_become_one_by_one(
+    counters: int, identity: tuple[tuple[str, str], ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs: list[tuple[str, Any, str, Any]] = [("String", f"/{n}", "Double", float(n)) for n in range(counters)]
+    found, wanted = made(EVENT, identity, pairs), one_by_one(EVENT, identity, pairs, monkeypatch)
+    assert found == wanted
+    assert sum(len(batch.rows) for batch in found.batches) == 2 * counters
+
+
+def test_batches_of_metrics_are_joined_column_by_column() -> None:
+    given = [
+        batch
+        for n in range(3)
+        for batch in made(EVENT, IDENTITY, [("String", f"/{n}{i}", "Double", i / 3) for i in range(16)]).batches
+    ]
+    joiner = Joiner()
+    (done,) = [done for batch in given for done in joiner.add(batch)] + joiner.rest()
+    assert isinstance(done.rows, Columnar)
+    assert list(done.rows) == [row for batch in given for row in batch.rows]
+    assert done.size == sum(batch.size for batch in given)
+    again = [done for batch in (given[0], given[0]) for done in joiner.add(batch)]
+    assert [len(batch.rows) for batch in again + joiner.rest()] == [32, 32]

@@ -156,7 +156,7 @@ def test_a_damaged_count_does_not_keep_a_new_store_from_being_made(tmp_path: Pat
     assert "a new one was started" in bench.said[0]
     bench.run(100)
     bench.deliver()
-    assert all(balance.unproduced == 0 for balance in bench.store.balances().values())
+    assert all(balance.unproduced == 0 for balance in ledger.read(str(tmp_path / "state")).values())
 
 
 def test_a_schema_in_other_words_is_whole(tmp_path: Path) -> None:

@@ -198,3 +198,36 @@ def test_a_reader_inside_a_transaction_does_not_stop_the_writer(tmp_path: Path) 
     assert reader.execute("SELECT count(*) FROM outbox").fetchone() == (1,)
     reader.execute("COMMIT")
     assert store.outbox_rows() == 4
+
+
+def test_what_is_remembered_of_acknowledgements_is_what_the_file_says(tmp_path: Path) -> None:
+    store = _store(tmp_path)
+    kept = UploaderStore(str(tmp_path))
+
+    def agree() -> list[int]:
+        found = [queued.id for queued in kept.pending("m", 100)]
+        other = UploaderStore(str(tmp_path))
+        assert [queued.id for queued in other.pending("m", 100)] == found
+        other.close()
+        return found
+
+    for turn in range(6):
+        with store.transaction():
+            store.queue([_batch("A"), _batch("B"), _batch("C")], float(turn))
+        waiting = agree()
+        kept.acknowledge(waiting[0], "A", 2, {}, float(turn))
+        kept.acknowledge(waiting[-1], "C", 2, {}, float(turn))
+        assert agree() == waiting[1:-1]
+        if turn % 2:
+            store.forget_delivered()
+            kept.prune()
+            assert agree() == waiting[1:-1]
+        if turn == 2:  # another outbox, whose numbers begin anew
+            store.close()
+            for end in ("", "-wal", "-shm"):
+                (tmp_path / f"collector.db{end}").unlink(missing_ok=True)
+            store = _store(tmp_path)
+            assert agree() == []
+    assert len(agree()) == 3
+    acks = {number for (number,) in kept.db.execute("SELECT batch FROM acks")}
+    assert len(acks) == 0
