@@ -56,7 +56,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--namespace", default=None, metavar="NS", help=f"CIM namespace (default: {NAMESPACE})")
     parser.add_argument("--root", default="/", metavar="DIR", help="where /proc and /sys are looked up (default: /)")
     server = parser.add_argument_group("CIM-XML server")
-    server.add_argument("--endpoint", metavar="URL", help=f"its address (default: {ENDPOINT_VARIABLE})")
+    server.add_argument("--endpoint", type=_endpoint, metavar="URL", help=f"its address (default: {ENDPOINT_VARIABLE})")
     server.add_argument("--user", metavar="NAME", help=f"user name (default: {USER_VARIABLE})")
     server.add_argument("--password-file", metavar="F", help=f"its first line (default: {CREDENTIAL_VARIABLE})")
     server.add_argument("--ca-file", default="", metavar="F", help="certificates to trust (PEM)")
@@ -75,6 +75,14 @@ def _backend(text: str) -> str:
     if text in _SOURCES or (text.startswith(REPLAY) and text != REPLAY):
         return text
     raise argparse.ArgumentTypeError(f"{text[:80]!a} is not {', '.join(_SOURCES)} or {REPLAY}FILE")
+
+
+def _endpoint(text: str) -> str:
+    from omi_queries.backends.address import check_url
+
+    if text and (wrong := check_url(text)):  # which never repeats it: there may be a password in it
+        raise argparse.ArgumentTypeError(f"the address of the CIM-XML server {in_options(wrong)}")
+    return text
 
 
 class SourceOptionError(Exception):

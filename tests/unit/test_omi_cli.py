@@ -152,8 +152,6 @@ class TestSources:
         [
             (["--backend", "replay:/nonexistent"], "/nonexistent: No such file"),
             (["--backend", "cimxml"], "give --endpoint URL or set LAD_OMI_ENDPOINT"),
-            (["--backend", "cimxml", "--endpoint", "http://u:p@h"], "give those as --user and --password-file;"),
-            (["--backend", "cimxml", "--endpoint", "ftp://x"], "address of the CIM-XML server"),
             (["--backend", "cimxml", "--endpoint", "http://127.0.0.1:1", "--password-file", "/none"], "/none: No such"),
         ],
     )
@@ -165,6 +163,25 @@ class TestSources:
         out, err = capsys.readouterr()
         assert (code, out, err.count("\n")) == (1, "", 1)
         assert words in err
+
+    @pytest.mark.parametrize("source", ["auto", "cimxml"])
+    @pytest.mark.parametrize(
+        ("url", "words"),
+        [
+            ("http://u:geheim@h", "give those as --user and --password-file"),
+            ("ftp://x", "argument --endpoint: the address of the CIM-XML server does not begin with http:// or https://"),
+        ],
+    )
+    def test_an_address_that_is_none_is_a_usage_error(
+        self, source: str, url: str, words: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as ended:
+            run("--backend", source, "--endpoint", url, self.TEXT)
+        assert ended.value.code == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert words in err
+        assert "geheim" not in err
 
     def test_an_answer_from_proc_instead_of_the_better_source_is_said(self, capsys: pytest.CaptureFixture[str]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
