@@ -67,9 +67,7 @@ def rerun(plan: Plan, backend: ReplayBackend, clock: VirtualClock, folder: str, 
     assert recording.first_us is not None  # an empty one cannot be opened
     assert recording.last_us is not None
     clock.now = recording.first_us / US
-    store = CollectorStore(
-        folder, max_bytes=STORE_MAX_BYTES, report=lambda message: log("error", message), clock=clock
-    )
+    store = CollectorStore(folder, max_bytes=STORE_MAX_BYTES, report=lambda message: log("error", message), clock=clock)
     delivery = Delivery(plan, folder, log)
     try:
         collector = Collector(plan, backend, store, clock, log, host)

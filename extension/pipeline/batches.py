@@ -35,23 +35,17 @@ class Batch:
     size: int = 0
 
 
-def split(
-    moniker: str, table: str, rows: Iterable[tuple[Row, int]], max_rows: int, max_bytes: int
-) -> list[Batch]:
+def split(moniker: str, table: str, rows: Iterable[tuple[Row, int]], max_rows: int, max_bytes: int) -> list[Batch]:
     """Batches of one PartitionKey, ``max_rows`` rows and ``max_bytes`` at most (a larger row stands alone); ``rows``
     come with their sizes."""
     return list(_split(moniker, table, rows, max_rows, max_bytes))
 
 
-def _split(
-    moniker: str, table: str, rows: Iterable[tuple[Row, int]], max_rows: int, max_bytes: int
-) -> Iterator[Batch]:
+def _split(moniker: str, table: str, rows: Iterable[tuple[Row, int]], max_rows: int, max_bytes: int) -> Iterator[Batch]:
     taken: list[Row] = []
     size = 0
     for row, cost in rows:
-        if taken and (
-            taken[0].partition_key != row.partition_key or len(taken) >= max_rows or size + cost > max_bytes
-        ):
+        if taken and (taken[0].partition_key != row.partition_key or len(taken) >= max_rows or size + cost > max_bytes):
             yield Batch(moniker, table, taken, size)
             taken, size = [], 0
         taken.append(row)

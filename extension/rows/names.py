@@ -14,9 +14,7 @@ def base_name(event: str, *, namespace: str, version: int, full_name: bool) -> s
     return event if full_name else f"{namespace}{event}Ver{version}v0"
 
 
-def table_name(
-    event: str, *, namespace: str, version: int, full_name: bool, per_nday: bool, now: float
-) -> str:
+def table_name(event: str, *, namespace: str, version: int, full_name: bool, per_nday: bool, now: float) -> str:
     """The physical table of an event for rows queued at Unix time ``now``.
 
     A base over 63 bytes (55 with suffix) becomes ``T`` and the lower-case hex MD5 of the base;

@@ -142,9 +142,7 @@ def test_readers_of_a_document(plain: Found, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("user", ["agent:wr0ng-s3cret", ""])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_refused_credentials_are_said_and_not_shown(
-    request: pytest.FixtureRequest, scheme: str, user: str
-) -> None:
+def test_refused_credentials_are_said_and_not_shown(request: pytest.FixtureRequest, scheme: str, user: str) -> None:
     server, proxy = request.getfixturevalue("plain" if scheme == "http" else "secure")
     url = _url(proxy, user) if user else f"http://127.0.0.1:{proxy.port}"
     with pytest.raises(SinkError) as failed:
@@ -167,9 +165,7 @@ def test_refused_credentials_are_said_and_not_shown(
         "://wr0ng-s3cret",
     ],
 )
-def test_a_proxy_that_cannot_be_used_is_named_as_the_cause(
-    monkeypatch: pytest.MonkeyPatch, address: str
-) -> None:
+def test_a_proxy_that_cannot_be_used_is_named_as_the_cause(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("https_proxy", address)
     publisher = Publisher("E", "https://ns.service.test/hub?sr=x&sig=y&se=4102444800&skn=z")
     hub = EventHubSink(publisher, "eventhub E", Forgetful(), clock=time.time)

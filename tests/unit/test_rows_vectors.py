@@ -125,9 +125,7 @@ def test_table_names() -> None:
     assert _table("Exact", full=True, per_nday=False) == "Exact"
     long = "ThisIsAVeryLongEventNameThatMustBeHashedBecauseItExceedsSixtyThree"
     assert _table(long, per_nday=False) == "Taccfe3ce099db4ece67d4c0fab778145"
-    with_namespace = names.table_name(
-        "E", namespace="Ns", version=7, full_name=False, per_nday=False, now=0
-    )
+    with_namespace = names.table_name("E", namespace="Ns", version=7, full_name=False, per_nday=False, now=0)
     assert with_namespace == "NsEVer7v0"
 
 
