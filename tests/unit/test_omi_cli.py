@@ -169,7 +169,10 @@ class TestSources:
         ("url", "words"),
         [
             ("http://u:geheim@h", "give those as --user and --password-file"),
-            ("ftp://x", "argument --endpoint: the address of the CIM-XML server does not begin with http:// or https://"),
+            (
+                "ftp://x",
+                "argument --endpoint: the address of the CIM-XML server does not begin with http:// or https://",
+            ),
         ],
     )
     def test_an_address_that_is_none_is_a_usage_error(
