@@ -2,10 +2,11 @@
 
 Times are CPU (user + system) of this process, of the cheapest call of many: what is compared takes turns. Three parts:
 each class on this machine (aim: at most 0.25 ms for each statistical class), and new processes of our omicli; 3,000
-processes in a generated tree (aim: 30 ms where /proc/PID/stat is enough, 120 ms for SELECT *, though all of them have
-worked), beside psutil and the mere reading of the files; and what every further disk, interface and mount costs, in
-generated trees of growing size, as a ratio to psutil reading the same tree (aim: at most 0.5) and as a check that it
-grows linearly. The exit code is 1 if an aim was missed.
+processes in a generated tree, beside psutil's walk and the mere reading of the files (aim: 30 ms where /proc/PID/stat
+is enough, 120 ms for SELECT *, set where psutil's walk takes 73.8 ms; other machines are judged by the ratio to that,
+with all processes at work); and what every further disk, interface and mount costs, in generated trees of growing
+size, as a ratio to psutil reading the same tree (aim: at most 0.5) and as a check that it grows linearly. The exit code
+is 1 if an aim was missed.
 
     python bench/classes.py [--rounds N] [--processes N]
 """
@@ -33,7 +34,8 @@ from omi_queries.backends.procfs import ProcfsBackend
 
 STATISTICAL_AIM_MS = 0.25
 OMICLI_MS = 2.0  # a new process of the original's omicli, without the server's part: 2.0-2.8 ms measured
-STAT_ONLY_AIM_MS, EVERYTHING_AIM_MS = 30.0, 120.0
+STAT_ONLY_AIM_MS, EVERYTHING_AIM_MS, WALK_MS = 30.0, 120.0, 73.8
+"""The aims for 3,000 processes, and what psutil's walk took where they were set."""
 PEER_AIM = 0.5
 SIZES = (8, 64, 256)
 
@@ -132,23 +134,22 @@ def new_process(*command: str, times: int = 5) -> float:
     return statistics.mean(spent)
 
 
-QUERIES = {  # title: query, aim in ms, psutil's counterpart
+QUERIES = {  # title: query, aim in ms
     "stat only: Handle, Name, CPU times, memory": (
         "SELECT Handle,Name,KernelModeTime,UserModeTime,PercentBusyTime,UsedMemory FROM SCX_UnixProcess",
         STAT_ONLY_AIM_MS,
-        lambda: list(psutil.process_iter(["name", "cpu_times"])),
     ),
-    "SELECT * FROM SCX_UnixProcess": (
-        "SELECT * FROM SCX_UnixProcess",
-        EVERYTHING_AIM_MS,
-        PEERS["SCX_UnixProcess"],
-    ),
+    "SELECT * FROM SCX_UnixProcess": ("SELECT * FROM SCX_UnixProcess", EVERYTHING_AIM_MS),
     "SELECT * FROM SCX_UnixProcessStatistical...": (
         "SELECT * FROM SCX_UnixProcessStatisticalInformation",
         EVERYTHING_AIM_MS,
-        PEERS["SCX_UnixProcessStatisticalInformation"],
     ),
 }
+
+
+def walk() -> object:
+    """psutil's walk, as it was measured where the aims were set."""
+    return list(psutil.process_iter(["status", "cpu_times", "memory_info"]))
 
 
 def many_processes(rounds: int, count: int) -> bool:
@@ -159,19 +160,19 @@ def many_processes(rounds: int, count: int) -> bool:
         add_processes(root, count)
         psutil.PROCFS_PATH = str(root / "proc")
         print(f"{count} processes in a generated tree: ms if none, one in ten, all worked since the reading before;")
-        print("psutil, and the mere reading of the stat files, if all worked")
-        print(f"  {'':46}{'none':>8}{'tenth':>8}{'all':>8}{'psutil':>8}{'ratio':>7}{'read':>7}{'ratio':>7}")
-        for title, (text, aim, peer) in QUERIES.items():
+        print("psutil's walk, and the mere reading of the stat files, if all worked")
+        print(f"  {'':44}{'none':>7}{'tenth':>7}{'all':>7}{'psutil':>8}{'ratio':>6}{'read':>7}{'ratio':>6}")
+        for title, (text, aim) in QUERIES.items():
             ours = stream(text, str(root))
             (none,) = least(rounds, [ours])
             (tenth,) = least(rounds, [ours], between=lambda: work(root, count, next(numbers), 10))
-            samples = [ours, lambda: read_stat_files(root)]
-            busy, read = least(rounds, samples, between=lambda: work(root, count, next(numbers)))
-            (theirs,) = least(rounds, [peer], between=lambda: work(root, count, next(numbers)))
-            reached &= busy <= aim
+            samples = [ours, lambda: read_stat_files(root), walk]
+            busy, read, theirs = least(rounds, samples, between=lambda: work(root, count, next(numbers)))
+            reached &= busy / theirs <= aim / WALK_MS
             print(
-                f"  {title:46}{none:8.1f}{tenth:8.1f}{busy:8.1f}{theirs:8.1f}{busy / theirs:7.2f}{read:7.1f}"
-                f"{busy / read:7.2f}  all, aim {aim:.0f}: {verdict(busy, aim)}"
+                f"  {title:44}{none:7.1f}{tenth:7.1f}{busy:7.1f}{theirs:8.1f}{busy / theirs:6.2f}{read:7.1f}"
+                f"{busy / read:6.2f}  all, aim {aim / WALK_MS:.2f} ({aim:.0f} ms of {WALK_MS}): "
+                f"{verdict(busy / theirs, aim / WALK_MS)}"
             )
         psutil.PROCFS_PATH = "/proc"
     print()
