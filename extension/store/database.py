@@ -11,6 +11,12 @@ from functools import partial
 
 BUSY_MS = 5000
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS ([^;]+)")
+_NUMBERS = {
+    "produced": "SELECT 1 FROM produced WHERE typeof(n)<>'integer' LIMIT 1",
+    "delivered": "SELECT 1 FROM delivered WHERE typeof(n)<>'integer' LIMIT 1",
+    "dropped": "SELECT 1 FROM dropped WHERE typeof(n)<>'integer' LIMIT 1",
+    "outbox": "SELECT 1 FROM outbox WHERE typeof(n)<>'integer' OR typeof(t)<>'real' LIMIT 1",
+}
 _LENIENT = partial(str, encoding="utf-8", errors="replace")
 """Texts with damaged bytes are read all the same: one of them must not make the rest unreadable."""
 
@@ -52,6 +58,7 @@ def open_checked(path: str, script: str, *, max_bytes: int | None = None) -> sql
         if found != "ok":
             raise sqlite3.DatabaseError(f"malformed: {' '.join(found.split())[:200]}")
         _check_columns(db, script)
+        _check_numbers(db, script)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         db.close()
         raise StoreError(f"cannot use the store {path}: {error}") from error
@@ -72,6 +79,13 @@ def _check_columns(db: sqlite3.Connection, script: str) -> None:
             wanted, there = ({row[1] for row in d.execute(f"PRAGMA table_info({table})")} for d in (model, db))
             if not wanted <= there:
                 raise sqlite3.DatabaseError(f"malformed: table {table} lacks {', '.join(sorted(wanted - there))}")
+
+
+def _check_numbers(db: sqlite3.Connection, script: str) -> None:
+    """Whether counts and times are numbers: SQLite takes anything for good that is not NULL."""
+    for table, odd in _NUMBERS.items():
+        if f"EXISTS {table}(" in script and db.execute(odd).fetchone():
+            raise sqlite3.DatabaseError(f"malformed: {table} has texts in place of numbers")
 
 
 def inode(path: str) -> int:

@@ -113,7 +113,7 @@ def read(db: sqlite3.Connection) -> Times:
         table, _, reason = key[len(_PREFIX) :].partition(":")  # names of tables hold no colon
         try:
             at = float(text)
-        except ValueError:
+        except (TypeError, ValueError):
             continue
         if math.isfinite(at):
             found[table, reason] = at

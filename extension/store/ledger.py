@@ -9,11 +9,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from extension.rows import packed
 from extension.rows.edm import Row
 from extension.store import drops
-from extension.store.database import open_reader
+from extension.store.database import StoreError, open_reader
+
+N = TypeVar("N", int, float)
 
 
 @dataclass
@@ -56,7 +59,8 @@ def read(folder: str) -> dict[str, Balance]:
 def balances(
     outbox: sqlite3.Connection | None, uploads: sqlite3.Connection | None, *, troubles_only: bool = False
 ) -> dict[str, Balance]:
-    """As :func:`read` of the two files, given connections to them whose view does not change meanwhile.
+    """As :func:`read` of the two files, given connections to them whose view does not change meanwhile. Raises
+    StoreError, sqlite3.Error.
 
     ``troubles_only``: nothing but how many rows were dropped or are queued, and since when.
     """
@@ -67,7 +71,7 @@ def balances(
 
     def drop(table: str, reason: str, n: int) -> None:
         dropped = of(table).dropped
-        dropped[reason] = dropped.get(reason, 0) + n
+        dropped[reason] = dropped.get(reason, 0) + _sound(n, table)
 
     queued: list[tuple[int, float, str, int]] = []
     given_up: list[tuple[int, str, str, int]] = []
@@ -75,7 +79,7 @@ def balances(
     if outbox is not None:
         here = generation_of(outbox)
         for table, n in () if troubles_only else outbox.execute("SELECT tbl, n FROM produced"):
-            of(table).produced = n
+            of(table).produced = _sound(n, table)
         for table, reason, n in outbox.execute("SELECT tbl, reason, n FROM dropped"):
             drop(table, reason, n)
         queued = outbox.execute("SELECT id, t, tbl, n FROM outbox ORDER BY id").fetchall()
@@ -86,8 +90,8 @@ def balances(
         if generation_of(uploads) == here:
             acked = {i for (i,) in uploads.execute("SELECT batch FROM acks")}
         for table, n, last in () if troubles_only else uploads.execute("SELECT tbl, n, last FROM delivered"):
-            of(table).delivered = n
-            of(table).last_success = last if n else None
+            of(table).delivered = _sound(n, table)
+            of(table).last_success = _sound(last, table) if n else None
         for table, reason, n in uploads.execute("SELECT tbl, reason, n FROM dropped"):
             drop(table, reason, n)
         if not troubles_only:
@@ -97,14 +101,15 @@ def balances(
             out[table].last_error = _error(text)
     for batch, table, reason, n in given_up:
         if batch in acked:  # it was on its way when it was dropped, and arrived
-            drop(table, reason, -n)
+            drop(table, reason, -_sound(n, table))
             if of(table).dropped[reason] <= 0:
                 del of(table).dropped[reason]
     for batch, t, table, n in queued:
         if batch not in acked:
             balance = of(table)
-            balance.queued += n
-            balance.oldest_queued = t if balance.oldest_queued is None else min(t, balance.oldest_queued)
+            balance.queued += _sound(n, table)
+            since = _sound(t, table)
+            balance.oldest_queued = since if balance.oldest_queued is None else min(since, balance.oldest_queued)
     for db in () if troubles_only else (outbox, uploads):
         for (table, reason), at in drops.read(db).items() if db is not None else ():
             if table in out and reason in out[table].dropped:
@@ -113,6 +118,14 @@ def balances(
             if table in out and reason in out[table].dropped:
                 out[table].drop_ranges.setdefault(reason, []).extend(found)
     return out
+
+
+def _sound(number: N, table: str) -> N:
+    """A count or time as it is read, which on a bad disk may be anything. Raises StoreError."""
+    if not isinstance(number, int | float):
+        cure = "restart the daemon, which sets aside what is damaged"
+        raise StoreError(f"the counts of {table} in the store are damaged; {cure}")
+    return number
 
 
 def _error(text: str) -> dict[str, object] | None:

@@ -10,6 +10,7 @@ import pytest
 
 from extension.store import gaps, ledger
 from extension.store.collector_db import CollectorStore
+from extension.store.database import StoreError
 from extension.store.uploader_db import UploaderStore
 from extension.view import status
 from tests.collector_bed import Bench
@@ -157,6 +158,28 @@ def test_a_damaged_count_does_not_keep_a_new_store_from_being_made(tmp_path: Pat
     bench.run(100)
     bench.deliver()
     assert all(balance.unproduced == 0 for balance in ledger.read(str(tmp_path / "state")).values())
+
+
+@pytest.mark.parametrize("value", [None, "x", b"1"])
+@pytest.mark.parametrize("column", ["produced.n", "dropped.n", "outbox.n", "outbox.t"])
+def test_who_reads_a_damaged_count_says_so_until_the_next_start(tmp_path: Path, column: str, value: object) -> None:
+    bench = Bench(tmp_path)
+    bench.run(200)
+    bench.store.drop_oldest(1, "store full")
+    bench.store.close()
+    table, name = column.split(".")
+    typed = f"{name} {'REAL' if name == 't' else 'INTEGER'} NOT NULL"
+    rule = "UPDATE sqlite_master SET sql=replace(sql, ?, ?) WHERE name=?"
+    _change(bench, rule, typed, f"{name} ", table)
+    _change(bench, f"UPDATE {table} SET {name}=?", value)
+    _change(bench, rule, f"{name} ,", f"{typed},", table)
+    _change(bench, rule, f"{name} )", f"{typed})", table)
+    folder = str(tmp_path / "state")
+    with pytest.raises(StoreError, match="are damaged; restart the daemon"):
+        ledger.read(folder)
+    assert "store-unreadable" in str(status.gather(folder))
+    bench.start()
+    assert all(balance.unproduced == 0 for balance in ledger.read(folder).values())
 
 
 def test_a_schema_in_other_words_is_whole(tmp_path: Path) -> None:
