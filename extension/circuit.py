@@ -27,8 +27,7 @@ class Circuit:
     """The state of one host. ``monotonic`` gives seconds. Used by all threads whose lanes lead there."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self.said: set[tuple[str, str]] = set()
-        """What a lane has logged of this outage: the others need not."""
+        self._said: set[tuple[str, str]] = set()
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._error: SinkError | None = None
@@ -68,6 +67,23 @@ class Circuit:
             with self._lock:
                 if self._probing == lane:
                     self._probing = ""
+
+    def first_to_say(self, state: tuple[str, str]) -> bool:
+        """Whether no lane has logged this (level, what) of the outage; the caller does it, the others need not."""
+        with self._lock:
+            first = state not in self._said
+            self._said.add(state)
+            return first
+
+    def said(self, states: set[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of ``states`` that a lane has logged."""
+        with self._lock:
+            return states & self._said
+
+    def unsay(self, states: set[tuple[str, str]]) -> None:
+        """They are over: what begins anew is logged anew."""
+        with self._lock:
+            self._said -= states
 
     def _open(self, lane: str, error: SinkError, delay: Callable[[SinkError, int], float]) -> None:
         with self._lock:

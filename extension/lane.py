@@ -266,20 +266,18 @@ class Lane:
     def _say_error(self, error: SinkError, table: str = "") -> None:
         """One log line for each state of an outage, however often they change; of one host's, whoever has it."""
         state = (_level(error), f"{error.code} {error.cause} {table}")
-        told = state in self._said or bool(error.outage and state in self._circuit.said)
-        self._say(state[0], f"{self.label}: {error.message}", "" if told else "rows stay queued")
-        if not told:
+        first = state not in self._said and (not error.outage or self._circuit.first_to_say(state))
+        if first:
             self._said.add(state)
-            if error.outage:
-                self._circuit.said.add(state)
+        self._say(state[0], f"{self.label}: {error.message}", "rows stay queued" if first else "")
 
     def _recovered(self, table: str, place: str) -> None:
         self._aside.remove(table, place)
         other = self._aside.first()
-        over = set(self._said if other is None else self._said & self._circuit.said)  # an outage ends for all tables
+        over = set(self._said if other is None else self._circuit.said(self._said))  # an outage ends for all tables
         if over:
             self._log("info", f"{self.label}: rows are accepted again after {self._failures} failed attempts")
-            self._circuit.said -= over
+            self._circuit.unsay(over)
             self._said -= over
             self._failures = 0
         if other is None:
@@ -289,7 +287,7 @@ class Lane:
 
     def _well(self) -> None:
         """Nothing fails any more."""
-        self._circuit.said -= self._said
+        self._circuit.unsay(self._said)
         self._failures = 0
         self._said.clear()
         self._say("ok", "")

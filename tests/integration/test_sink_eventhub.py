@@ -250,13 +250,18 @@ def test_hubs_of_a_namespace_that_is_gone_are_one_outage(hub: Hub, tmp_path: Pat
     with store.transaction():
         store.queue([Batch(f"eventhub {n}", f"eventhub/{n}", _rows(n)) for n in (*names, "works")], 1.0)
     said: list[str] = []
+
+    def slow_log(_level: str, text: str) -> None:
+        said.append(text)
+        time.sleep(0.3)  # the others fail meanwhile
+
     ways = lanes(
         plan,
         UploaderStore(str(tmp_path)),
         spread_s=0.0,
         publish=lambda: None,
         progress=lambda: None,
-        log=lambda _level, text: said.append(text),
+        log=slow_log,
     )
     threads = [threading.Thread(target=way.run, daemon=True) for way in ways]
     try:

@@ -246,7 +246,7 @@ def test_a_second_outage_is_said_though_a_blob_has_been_stuck_all_the_time(
         _until(lambda: len(bench.host.begun) == 5 and bench.lanes["a"].waiting)
         assert [level for level, _ in bench.said] == ["error", "warning", "info", "warning", "info"]
         assert "leased" in bench.lanes["a"].problem
-        assert not bench.lanes["a"]._circuit.said
+        assert not bench.lanes["a"]._circuit._said
 
 
 def test_what_is_refused_without_asking_says_nothing_of_the_host() -> None:
