@@ -15,6 +15,9 @@ PLAN_DEADLINE_S = 30.0
 LOCK_PATIENCE_S = 5.0
 CONFIG_ERROR = 53
 COLLECTOR = "extension.collector"
+WATCHDOG = "extension.watchdog"
+DYING_PATIENCE_S, DYING_LOOK_S = 10.0, 0.02
+"""How long and how often (s) it is waited for a watchdog that is being killed to let go of its lock."""
 
 
 class PlanError(Exception):
@@ -101,6 +104,22 @@ def start(module: str) -> tuple[descriptor.Descriptor, plan.Plan, Channel] | int
     return where, loaded, channel
 
 
+def _served(lock_file: str) -> bool:
+    """Whether a watchdog holds the lock.
+
+    The kernel closes the files of a killed process one by one, on a busy machine with pauses: our pipe may be gone
+    before its lock. Such a process has no command line any more; it serves nobody.
+    """
+    end = time.monotonic() + DYING_PATIENCE_S
+    while (pid := locks.holder(lock_file)) is not None:
+        if proc.is_module(pid, WATCHDOG):
+            return True
+        if time.monotonic() >= end:
+            return False  # the one that is started then says who is in its way
+        time.sleep(DYING_LOOK_S)
+    return False
+
+
 def after_orphaned(where: descriptor.Descriptor, patience_s: float = 0.0) -> None:
     """The watchdog is gone without a word: start another, unless one serves already ``patience_s`` seconds later.
 
@@ -110,10 +129,10 @@ def after_orphaned(where: descriptor.Descriptor, patience_s: float = 0.0) -> Non
     if where.mode != "daemon":
         return
     time.sleep(patience_s)
-    if not os.path.isdir(where.home) or not os.path.exists(where.path) or locks.holder(where.lock_file) is not None:
+    if _served(where.lock_file) or not os.path.isdir(where.home) or not os.path.exists(where.path):
         return
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    argv = spawn.module_argv("extension.watchdog", where.path)
+    argv = spawn.module_argv(WATCHDOG, where.path)
     env = dict(os.environ)
     pid = os.fork()
     if pid == 0:  # in between: a new session, so that nothing ties the new watchdog to this process

@@ -6,11 +6,14 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from extension import component, descriptor, locks
 from extension.plan import Account
 from extension.sinks.local_tables import LocalTablesReader
 from extension.store import ledger
@@ -98,6 +101,33 @@ def test_a_killed_watchdog_is_replaced(tmp_path: Path) -> None:
         until(lambda: bed.health().get("pid") == bed.pid("watchdog"), 20, bed.describe)
         bed.wait_healthy()
         assert len(bed.pids()) == 3
+        bed.stop()
+
+
+def test_a_killed_watchdog_that_still_holds_its_lock_is_replaced(tmp_path: Path) -> None:
+    """The kernel may close the pipe to a component before the lock file."""
+    with daemon(tmp_path) as bed:
+        bed.configure(document(_account(tmp_path), rate=1, period=5), upload_spread_s=0)
+        bed.state.mkdir(mode=0o700)
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        where = descriptor.read(str(bed.home / "daemon.json"))
+        lock = locks.take(where.lock_file)
+        os.pwrite(lock, f"{ended.pid:<19}\n".encode(), 0)
+        threading.Timer(0.5, os.close, [lock]).start()
+        component.after_orphaned(where)
+        until(lambda: bed.pid("watchdog"), 20, bed.describe)
+        bed.wait_healthy()
+        bed.stop()
+
+
+def test_an_orphan_starts_no_watchdog_beside_another(tmp_path: Path) -> None:
+    with daemon(tmp_path) as bed:
+        _ready(bed, tmp_path)
+        before = bed.pids()
+        component.after_orphaned(descriptor.read(str(bed.home / "daemon.json")))
+        assert set(bed.pids()) == set(before)
+        assert "already" not in bed.log.read_text()
         bed.stop()
 
 
