@@ -57,7 +57,10 @@ def read_stat_files(root: Path) -> None:
     directory = os.open(root / "proc", os.O_RDONLY | os.O_DIRECTORY)
     for name in os.listdir(directory):
         if name.isdecimal():
-            descriptor = os.open(name + "/stat", os.O_RDONLY, dir_fd=directory)
+            try:
+                descriptor = os.open(name + "/stat", os.O_RDONLY, dir_fd=directory)
+            except FileNotFoundError:  # it has ended, in a /proc that lives
+                continue
             os.read(descriptor, 1500)
             os.close(descriptor)
     os.close(directory)
