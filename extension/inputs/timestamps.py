@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import re
 import time
 
@@ -52,11 +51,17 @@ def rfc3339(value: str) -> int | None:
     if not 1600 <= y <= 10000:
         return None
     try:
-        whole = calendar.timegm((y, m, d, *at)) if zulu or sign else int(time.mktime((y, m, d, *at, 0, 0, -1)))
+        whole = _utc((y, m, d, *at)) if zulu or sign else int(time.mktime((y, m, d, *at, 0, 0, -1)))
     except (OverflowError, ValueError):
         return None
     us = int((fraction or "")[:6].ljust(6, "0"))
     return in_range((whole + offset) * ticks.SECOND_US + us)
+
+
+def _utc(parts: tuple[int, int, int, int, int, int]) -> int:
+    from calendar import timegm  # brings locale along: 280 KiB that a collector without such a message does without
+
+    return timegm(parts)
 
 
 def _split(digits: str) -> tuple[int, int, int]:
