@@ -3,11 +3,13 @@
 The real collector runs over this machine's /proc on a clock that leaps from tick to tick. What is counted is the time
 inside ``collector.db`` (its methods and statements), without the work of the pipeline between them. The uploader's
 side is played beside it and not counted. Three ticks in four only sample, the fourth closes the windows of a minute.
+Between ticks there is a pause, without which the counters of the processor would not move; the longer it is, the colder
+are the caches.
 
 The aim, 0.5 ms per tick, was set where a body of a hundred rows takes 1.03 ms to make by plain means
 (``bench/upload.py``, without the sending); other machines are judged by the ratio to that.
 
-    python bench/store.py [--ticks N] [--pause S]
+    python bench/store.py [--ticks N] [--pauses S ...]
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from extension.collecting import Collector
 from extension.plan import Plan
 from extension.store.collector_db import CollectorStore
 from extension.store.uploader_db import UploaderStore
-from omi_queries.backends.procfs import ProcfsBackend
+from omi_queries.backends.procfs import ProcfsBackend, boottime_now
 
 AIM_US, BODY_US = 500.0, 1030.0
 STORE_BYTES = 256 << 20
@@ -136,13 +138,14 @@ def run(ticks: int, pause: float) -> Costs:
         store = CollectorStore(os.path.join(folder, "state"), max_bytes=STORE_BYTES)
         uploads = UploaderStore(os.path.join(folder, "state"))
         metered(store, meter)
-        collector = Collector(plan, ProcfsBackend(), store, lambda: now[0], lambda _level, _text: None, "bench")
+        ahead = boottime_now() - now[0]
+        backend = ProcfsBackend(boottime=lambda: now[0] + ahead)
+        collector = Collector(plan, backend, store, lambda: now[0], lambda _level, _text: None, "bench")
         collector.start()
         rows = make_rows(0)
         for number in range(-8, ticks):
             now[0] = max(now[0], collector.next_due()) + 0.001
-            if pause:
-                time.sleep(pause)
+            time.sleep(pause)
             meter.spent, begun = 0, time.process_time_ns()
             collector.tick()
             took = time.process_time_ns() - begun
@@ -163,9 +166,9 @@ def main() -> int:
     """Print the figures; 1 if the aim is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ticks", type=int, default=240, help="an hour by default")
-    parser.add_argument("--pause", type=float, default=0.05, help="seconds between ticks in the second part")
+    parser.add_argument("--pauses", type=float, nargs="+", default=[0.02, 0.1], help="seconds between ticks")
     args = parser.parse_args()
-    found = {"in a loop": run(args.ticks, 0.0), f"one every {args.pause * 1000:.0f} ms": run(args.ticks, args.pause)}
+    found = {f"one every {pause * 1000:.0f} ms": run(args.ticks, pause) for pause in args.pauses}
     print(
         f"{'CPU µs per tick':20}{'sampling':>10}{'closing':>10}{'all':>10}{'whole tick':>12}{'a body':>10}{'ratio':>8}"
     )
@@ -178,6 +181,8 @@ def main() -> int:
     print(
         f"{'met' if worst <= aim else 'missed'} ({worst:.2f}, which is {worst * BODY_US:.0f} µs where the aim was set)"
     )
+    plain = max(statistics.mean(costs.sampling) for costs in found.values())
+    print(f"  as it is, {plain:.0f} µs for a tick that only samples: {'met' if plain <= AIM_US else 'missed'}")
     return 0 if worst <= aim else 1
 
 

@@ -1,4 +1,4 @@
-"""Samples, events and windows of one document, each step one transaction in ``collector.db``.
+"""Samples, events and windows of one document, each step one atomic change of the store.
 
 Nothing here looks at the real time: the clock is passed in, so that a recording runs through it as well.
 """

@@ -1,6 +1,6 @@
 """Process 1: asks the queries on wall-clock multiples of their rates and stores samples, windows and rows.
 
-Everything of one tick is one transaction in ``collector.db``. Reads nothing but ``xmlCfg.xml`` and ``options.json``.
+Everything of one tick is one atomic change of the store. Reads nothing but ``xmlCfg.xml`` and ``options.json``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """``collector.db``: samples, windows, raw counters, outbox and what was produced. Written by the collector alone.
 
-Everything that one tick changes is one transaction, so a kill at any instant loses at most the tick in progress and
-duplicates nothing.
+Everything that one tick changes is one transaction, or, if it only samples, one record of
+:mod:`extension.store.journal`: a kill at any instant loses at most the tick in progress and duplicates nothing.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 
 from extension.pipeline.batches import Batch
 from extension.rows.packed import pack
-from extension.store import bodies, carry, drops, gaps, ledger, raw, salvage, samples, upgrade
+from extension.store import bodies, carry, deferred, drops, gaps, ledger, raw, salvage, samples, upgrade
 from extension.store.acks import Acknowledgements
 from extension.store.bounds import Bounds
 from extension.store.bounds import free_bytes as disk_free
 from extension.store.database import (
+    Connection,
     StoreError,
     inode,
     is_corrupt,
@@ -31,6 +32,7 @@ from extension.store.database import (
     transaction,
 )
 from extension.store.deflate import compressed
+from extension.store.journal import Journal
 
 T = TypeVar("T")
 _SCHEMA = """
@@ -86,6 +88,8 @@ class CollectorStore:
             self.generation = self._generation()
         upgrade.take_over(self.db)
         self.samples = samples.Samples(self.db, self._tell_damage)
+        self._journal = Journal(folder)
+        self._ticks = deferred.Deferred(self.db, self.samples, self._journal)
         self._bounds = Bounds(
             self.db,
             folder,
@@ -97,11 +101,13 @@ class CollectorStore:
             free=free_bytes or partial(disk_free, folder),
         )
         self._inode = inode(self.path)
+        self._ticks.load(self.number(deferred.LAST, float), self._tell_damage, report)
+        self._take_in()
         self._catch_up(folder)
 
     # -- opening
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> Connection:
         try:
             return open_checked(self.path, _SCHEMA, max_bytes=self._max_bytes)
         except StoreError as error:
@@ -165,24 +171,32 @@ class CollectorStore:
         return transaction(self.db)
 
     def commit(self, change: Callable[[], None]) -> bool:
-        """Run ``change`` in a transaction; on a full disk, or at the bounds, in the place of the oldest batches.
+        """Run ``change`` as one atomic change; on a full disk, or at the bounds, in the place of the oldest batches.
 
-        False (and one report per state change) if it still does not fit: the caller's data of this tick are lost.
+        It is a transaction only if it has to be one (:mod:`extension.store.deferred`). False (and one report per state
+        change) if it still does not fit: the caller's data of this tick are lost.
         """
 
         def whole() -> None:
-            with self.samples.together():
-                change()
+            self._ticks.begin()
+            change()
+            self._ticks.finish()
 
-        self._bounds.look()
+        kept = False
         try:
-            with self.transaction():
-                whole()
+            self.db.in_one(whole, self._bounds.look)
+            kept = True
         except sqlite3.OperationalError as error:
             if not is_full(error):
                 raise
-            return self._bounds.make_room(whole, error)
-        return True
+            kept = self._bounds.make_room(whole, error)
+        finally:
+            (self._ticks.done if kept else self._ticks.undo)()
+        return kept
+
+    def _take_in(self) -> bool:
+        """Let the file have what only the journal has; whether it does now."""
+        return not self._ticks.waiting or self.commit(self._ticks.write_all)
 
     # -- small values
 
@@ -225,11 +239,9 @@ class CollectorStore:
         raw.forget(self.db, queries)
 
     def put_raw(self, states: Iterable[tuple[str, Any]], last_sample: float | None = None) -> None:
-        """Keep the raw counters of queries for their first sample after a restart, and when they were asked."""
-        values = raw.values(states)
-        if last_sample is not None:
-            values.append(("last_sample", repr(last_sample)))
-        self.db.executemany("INSERT OR REPLACE INTO meta VALUES(?,?)", values)
+        """Keep the raw counters of queries for their first sample after a restart, and when they were asked; inside a
+        change."""
+        self._ticks.put_raw(states, last_sample)
 
     # -- windows
 
@@ -368,6 +380,9 @@ class CollectorStore:
         return int(self.db.execute("SELECT coalesce(sum(n),0) FROM outbox").fetchone()[0])
 
     def close(self) -> None:
-        """Close both files."""
+        """Close all files."""
+        with suppress(sqlite3.Error):  # the journal has it as well
+            self._take_in()
+        self._journal.close()
         self._acks.close()
         self.db.close()

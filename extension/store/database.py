@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
+from typing import Any
 
 BUSY_MS = 5000
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS ([^;]+)")
@@ -25,7 +26,47 @@ class StoreError(Exception):
     """The store cannot be used; one line that names the file and what to do."""
 
 
-def open_writer(path: str, script: str, *, max_bytes: int | None = None) -> sqlite3.Connection:
+class Connection(sqlite3.Connection):
+    """A connection that can begin a transaction when it is needed, and not before."""
+
+    _before: Callable[[], None] | None = None
+
+    def in_one(self, work: Callable[[], None], before: Callable[[], None]) -> None:
+        """Make what ``work`` does one atomic change. The transaction begins with its first statement, after a call of
+        ``before``; without one there is none. Any exception undoes it, one of the COMMIT itself too."""
+        self._before = before
+        try:
+            work()
+            if self.in_transaction:
+                self.execute("COMMIT")
+        except BaseException:
+            if self.in_transaction:
+                self.execute("ROLLBACK")
+            raise
+        finally:
+            self._before = None
+
+    def begin(self) -> None:
+        """Begin it now, if it has not begun."""
+        before, self._before = self._before, None
+        if before is not None:
+            before()
+            self.execute("BEGIN IMMEDIATE")
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """As the original does it."""
+        if self._before is not None:
+            self.begin()
+        return super().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        """As the original does it."""
+        if self._before is not None:
+            self.begin()
+        return super().executemany(sql, parameters)
+
+
+def open_writer(path: str, script: str, *, max_bytes: int | None = None) -> Connection:
     """The writer's connection: file 0600, folder 0700, WAL, synchronous NORMAL, autocommit (BEGIN is explicit).
 
     ``script`` creates the schema if it is missing; ``max_bytes`` caps the main file. Raises StoreError.
@@ -34,7 +75,9 @@ def open_writer(path: str, script: str, *, max_bytes: int | None = None) -> sqli
         folder = os.path.dirname(path)
         os.makedirs(folder, mode=0o700, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        db = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(
+            path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False, factory=Connection
+        )
         db.text_factory = _LENIENT
         db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # before the first table, or it is without effect
         db.execute("PRAGMA journal_mode=WAL")
@@ -50,7 +93,7 @@ def open_writer(path: str, script: str, *, max_bytes: int | None = None) -> sqli
     return db
 
 
-def open_checked(path: str, script: str, *, max_bytes: int | None = None) -> sqlite3.Connection:
+def open_checked(path: str, script: str, *, max_bytes: int | None = None) -> Connection:
     """As :func:`open_writer`, and all pages are looked at. Raises StoreError; :func:`is_corrupt` knows its cause."""
     db = open_writer(path, script, max_bytes=max_bytes)
     try:

@@ -7,6 +7,7 @@ a gap lies between two samples that were good: (``since``, ``until``), both ends
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 
 from extension import hashes
 from extension.plan import Query
+from extension.store import journal
 from extension.store.database import open_reader
 
 ALL = "*"
@@ -241,7 +243,7 @@ def read(path: str) -> Known | None:
             known.since,
             known.gaps,
             known.closed,
-            numbers.get("last_sample"),
+            journal.newest(os.path.dirname(path), numbers.get("last_sample")),
             numbers.get("gaps_from"),
             numbers.get("replaced"),
             left,

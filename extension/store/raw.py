@@ -1,6 +1,6 @@
 """Raw counters of queries, for the first sample after a restart.
 
-They are small values of ``collector.db`` like others, so that a tick writes them on the page of its time.
+They are small values of ``collector.db`` like others, unless :mod:`extension.store.journal` has newer ones.
 """
 
 from __future__ import annotations

@@ -8,10 +8,13 @@ others add; all are of one second, so that a row never lies in two windows.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from heapq import merge
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from extension.pipeline.named import Named
@@ -28,7 +31,9 @@ SHORT = 300
 """Several sources ask in turn for the same time: rows up to so many, an hour of the usual rate, are read once."""
 SPANS = 3
 """So many times, as the minute and the hour that end together."""
-_KEPT, _KEPT_SIZE = 64, 4096
+_NUMBERS = re.compile(r"[-+.,0-9e]*")
+"""What ``repr`` writes of numbers as JSON does, and of nothing else."""
+_time = attrgetter("at_us")
 
 
 @dataclass(frozen=True)
@@ -49,24 +54,30 @@ class Layout:
 
 
 class Run(NamedTuple):
-    """A sample: its layout's number, its time, and its values as text."""
+    """A sample: its layout's number, its time, and its values, as text where it stands in the file."""
 
     layout: int
     at_us: int
-    values: str
+    values: str | list[Any]
 
 
 class Runs:
     """Over the connection ``db``, in whose transactions changes are made; ``damaged(what)`` is told of what is left
-    out. What is added between :meth:`begin` and :meth:`end` is written by :meth:`write`, or when it is asked for."""
+    out.
+
+    A change is what comes between :meth:`begin` and :meth:`done` or :meth:`undo`. What it adds is in memory until it is
+    written, in this change or, if somebody else keeps it meanwhile, in a later one.
+    """
 
     def __init__(self, db: sqlite3.Connection, damaged: Callable[[str], None]) -> None:
         self._db, self._tell_damage = db, damaged
         self._open = False
-        self._added: list[tuple[int, int, list[Any]]] = []
+        self._runs: list[tuple[int, int, list[Any]]] = []
+        self._earlier = self._written = self._trimmed = 0
         self._newest: dict[str, tuple[Named, int]] = {}
-        self._values: dict[str, list[Any]] = {}
         self._asked: dict[tuple[int, int], dict[int, list[Run]] | None] = {}
+        self._upto = max(self.times(), default=0)
+        """Later than that, there is nothing in the file."""
         self._load()
 
     def _load(self) -> None:
@@ -96,18 +107,38 @@ class Runs:
     # -- writing
 
     def begin(self) -> None:
-        """A transaction has begun; whether the one before was kept, only the file knows."""
+        """A change begins; whether the one before was kept as a transaction, only the file knows."""
+        self.undo()
         self._open = True
         if self._changed:
             self._load()
             if len(self._layouts) >= MAX_LAYOUTS:
                 self._forget_unused()
 
-    def end(self) -> None:
-        """It ends."""
-        self._added.clear()
+    def undo(self) -> None:
+        """It ends, and nothing of it is kept."""
+        del self._runs[self._earlier :]
+        self._end()
+
+    def done(self) -> None:
+        """It ends, and is kept: what was written, and elsewhere what was not."""
+        del self._runs[: self._written]
+        self._earlier = len(self._runs)
+        self._end()
+
+    def _end(self) -> None:
         self._asked.clear()
+        self._written = self._trimmed = 0
         self._open = False
+
+    def load(self, samples: Iterable[tuple[int, int, list[Any]]]) -> None:
+        """Know what somebody else has kept."""
+        for layout, at_us, values in samples:
+            if layout in self._layouts:
+                self._runs.append((layout, at_us, values))
+            elif layout not in self._unreadable:
+                self._tell_damage(f"the sample of {iso(at_us)}")
+        self._earlier = len(self._runs)
 
     def add(self, source: str, found: Named) -> bool:
         """Add what a query gave; False if it has to be kept elsewhere."""
@@ -119,7 +150,7 @@ class Runs:
             if number is None:
                 return False
             known = self._newest[source] = found, number
-        self._added.append((found.at_us, known[1], found.values))
+        self._runs.append((known[1], found.at_us, found.values))
         self._asked.clear()
         return True
 
@@ -134,29 +165,39 @@ class Runs:
             self._know(number, text, Layout(source, by, of, names, kinds))
         return number
 
-    def write(self) -> None:
-        """Write what was added."""
-        if not self._added:
-            return
-        for _, group in groupby(self._added, lambda one: one[0] // SECOND_US):
-            lines = list(group)
-            t = lines[0][0]
-            text = "\n".join([f"{layout} {at - t} {self._text(values)}" for at, layout, values in lines])
-            self._db.execute(
-                "INSERT INTO runs VALUES(?,?) ON CONFLICT(t) DO UPDATE SET body=body||char(10)||excluded.body",
-                (t, text),
-            )
-        self._added.clear()
-        self._asked.clear()
+    @property
+    def added(self) -> list[tuple[int, int, list[Any]]]:
+        """The samples of this change."""
+        return self._runs[self._earlier :]
 
-    def _text(self, values: list[Any]) -> str:
-        """For the file; of the newest that are not long the values are remembered: the windows of a minute ask soon."""
-        text = bodies.to_json(values)
-        if len(text) <= _KEPT_SIZE:
-            self._values[text] = values
-            if len(self._values) > _KEPT:
-                del self._values[next(iter(self._values))]
-        return text
+    @property
+    def written(self) -> bool:
+        """Whether this change has written any."""
+        return self._written > 0
+
+    def write_earlier(self) -> None:
+        """Write what earlier changes added; inside a transaction, as :meth:`write`."""
+        self._write(self._earlier)
+
+    def write(self) -> None:
+        """Write what this and earlier changes added."""
+        self._write(len(self._runs))
+
+    def _write(self, upto: int) -> None:
+        """Without what would be forgotten at once."""
+        rows = []
+        found = [run for run in self._runs[self._written : upto] if run[1] >= self._trimmed]
+        for _, group in groupby(found, lambda run: run[1] // SECOND_US):
+            runs = list(group)
+            t = runs[0][1]
+            rows.append((t, "\n".join([f"{layout} {at_us - t} {_text(values)}" for layout, at_us, values in runs])))
+        if rows:
+            self._upto = max(self._upto, *(t for t, _ in rows))
+            self._db.executemany(
+                "INSERT INTO runs VALUES(?,?) ON CONFLICT(t) DO UPDATE SET body=body||char(10)||excluded.body", rows
+            )
+        self._written = upto
+        self._asked.clear()
 
     # -- reading
 
@@ -173,15 +214,14 @@ class Runs:
         numbers = self._sources.get(source, ())
         if not numbers:
             return iter(())
-        self.write()
         known = self._spanned(begin_us, end_us)
         if known is None:
-            return (
-                run for run in self._within(self._rows(begin_us, end_us), begin_us, end_us) if run.layout in numbers
-            )
+            written = self._within(self._stored(begin_us, end_us), begin_us, end_us)
+            both = merge(written, self._in_memory(begin_us, end_us), key=_time)
+            return (run for run in both if run.layout in numbers)
         parts = [part for number in numbers if (part := known.get(number))]
         if len(parts) > 1:
-            return iter(sorted((run for part in parts for run in part), key=lambda run: run.at_us))
+            return iter(sorted((run for part in parts for run in part), key=_time))
         return iter(parts[0] if parts else ())
 
     def _spanned(self, begin_us: int, end_us: int) -> dict[int, list[Run]] | None:
@@ -197,15 +237,25 @@ class Runs:
 
     def _by_layout(self, begin_us: int, end_us: int) -> dict[int, list[Run]] | None:
         """The samples of all sources; None if they are too many to be held in memory."""
-        rows = self._rows(begin_us, end_us).fetchmany(SHORT + 1)
+        rows = self._stored(begin_us, end_us).fetchmany(SHORT + 1) if begin_us <= self._upto + SECOND_US else []
         if len(rows) > SHORT:
             return None
+        newest = self._in_memory(begin_us, end_us)
+        runs: Iterable[Run] = chain(self._within(rows, begin_us, end_us), newest)
+        if rows and newest and newest[0].at_us < rows[-1][0] + SECOND_US:  # the clock was set back
+            runs = sorted(runs, key=_time)
         found: dict[int, list[Run]] = {}
-        for run in self._within(rows, begin_us, end_us):
+        for run in runs:
             found.setdefault(run.layout, []).append(run)
         return found
 
-    def _rows(self, begin_us: int, end_us: int) -> sqlite3.Cursor:
+    def _in_memory(self, begin_us: int, end_us: int) -> list[Run]:
+        """Those that are not in the file, in time order."""
+        begin_us = max(begin_us, self._trimmed)
+        found = [Run(*run) for run in self._runs[self._written :] if begin_us <= run[1] < end_us]
+        return sorted(found, key=_time)
+
+    def _stored(self, begin_us: int, end_us: int) -> sqlite3.Cursor:
         first = begin_us - begin_us % SECOND_US
         return self._db.execute("SELECT t, body FROM runs WHERE t>=? AND t<? ORDER BY t", (first, end_us))
 
@@ -232,7 +282,7 @@ class Runs:
         """(time, body as :mod:`extension.store.bodies` knows it) of :meth:`found`."""
         for run in self.found(source, begin_us, end_us):
             try:
-                values = self._values.get(run.values) or json.loads(run.values)
+                values = json.loads(run.values) if isinstance(run.values, str) else run.values
                 body = self._layouts[run.layout].body(values)
             except bodies.DAMAGED:
                 self._tell_damage(f"the sample of {source} at {iso(run.at_us)}")
@@ -244,15 +294,17 @@ class Runs:
     def trim(self, before_us: int) -> None:
         """Forget the samples of all sources that are older."""
         self._asked.clear()
-        self._db.execute("DELETE FROM runs WHERE t<?", (before_us - before_us % SECOND_US,))
+        first = before_us - before_us % SECOND_US
+        self._trimmed = max(self._trimmed, first) if self._open else 0
+        self._db.execute("DELETE FROM runs WHERE t<?", (first,))
 
     def forget_from(self, source: str, at_us: int) -> None:
         """Forget the samples of ``source`` that are dated ``at_us`` or later; its names too if that is all."""
         numbers = self._sources.get(source)
         if not numbers:
             return
-        self.write()
-        self._asked.clear()
+        if self._open:
+            self.write()
         first = at_us - at_us % SECOND_US
         for t, body in self._db.execute("SELECT t, body FROM runs WHERE t>=?", (first,)).fetchall():
             lines = body.split("\n")
@@ -266,19 +318,25 @@ class Runs:
             self._load()
             self._changed = True
 
-    def span(self) -> tuple[int | None, int | None]:
-        """Times of the oldest and the newest row."""
-        oldest, newest = self._db.execute("SELECT (SELECT min(t) FROM runs), (SELECT max(t) FROM runs)").fetchone()
-        return oldest, newest
+    def times(self) -> list[int]:
+        """Times of some, the oldest and the newest among them."""
+        found = self._db.execute("SELECT (SELECT min(t) FROM runs), (SELECT max(t) FROM runs)").fetchone()
+        return [*(t for t in found if t is not None), *(at_us for _, at_us, _ in self._runs[self._written :])]
 
     def _forget_unused(self) -> None:
         """Forget the layouts that no sample has any more."""
         used = {run.layout for t, body in self._db.execute("SELECT t, body FROM runs") for run in self._lines(t, body)}
+        used.update(layout for layout, _, _ in self._runs)
         unused = [(number,) for (number,) in self._db.execute("SELECT id FROM layouts") if number not in used]
         self._db.executemany("DELETE FROM layouts WHERE id=?", unused)
         if unused:
             self._load()
             self._changed = True
+
+
+def _text(values: list[Any]) -> str:
+    text = ",".join(map(repr, values))
+    return f"[{text}]" if _NUMBERS.fullmatch(text) else bodies.to_json(values)
 
 
 def _alike(a: Named, b: Named) -> bool:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 from extension.pipeline.metrics import Pair, pairs_of
 from extension.pipeline.named import Named
@@ -43,20 +43,45 @@ class Samples:
     def _singles(self) -> Iterator[str]:
         return (source for (source,) in self._db.execute("SELECT DISTINCT source FROM samples"))
 
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """What queries gave within one transaction becomes one row. The transaction has begun."""
+    def begin(self) -> None:
+        """A change begins: what queries gave within it becomes one row."""
         if self._trimmed:
             self._trimmed = False
             for source in [source for source in self._single if self._runs.has(source)]:
                 if self._db.execute("SELECT 1 FROM samples WHERE source=? LIMIT 1", (source,)).fetchone() is None:
                     self._single.discard(source)
         self._runs.begin()
-        try:
-            yield
-            self._runs.write()
-        finally:
-            self._runs.end()
+
+    @property
+    def added(self) -> list[tuple[int, int, list[Any]]]:
+        """What queries gave in this change, as :class:`extension.store.journal.Tick` has it: it has to be kept, here or
+        elsewhere."""
+        return self._runs.added
+
+    @property
+    def written(self) -> bool:
+        """Whether this change has written what queries gave, in it or before."""
+        return self._runs.written
+
+    def write_earlier(self) -> None:
+        """Keep here what queries gave before this change; inside a transaction, as :meth:`write`."""
+        self._runs.write_earlier()
+
+    def write(self) -> None:
+        """Keep here what queries gave in this change and before."""
+        self._runs.write()
+
+    def done(self) -> None:
+        """The change is kept; what was not written is kept elsewhere."""
+        self._runs.done()
+
+    def undo(self) -> None:
+        """The change is not kept."""
+        self._runs.undo()
+
+    def load(self, samples: Iterable[tuple[int, int, list[Any]]]) -> None:
+        """Know what is kept elsewhere."""
+        self._runs.load(samples)
 
     def add(self, source: str, at_us: int, found: Sequence[Record] | Named) -> None:
         """Append the records that one run put into the local table ``source``."""
@@ -155,7 +180,7 @@ class Samples:
     def thin(self) -> int:
         """Forget the oldest quarter of all samples, but none of the newest minutes; 0, since they are no rows yet."""
         single = self._db.execute("SELECT min(t), max(t) FROM samples").fetchone()
-        times = [t for t in (*single, *self._runs.span()) if t is not None]
+        times = [t for t in (*single, *self._runs.times()) if t is not None]
         if times:
             oldest, newest = min(times), max(times)
             before = min(oldest + (newest - oldest) // 4, newest - KEPT_S * SECOND_US)

@@ -116,8 +116,7 @@ def test_a_damaged_value_is_none(tmp_path: Path, key: str, value: bytes) -> None
 def test_damaged_raw_counters_are_none(tmp_path: Path, state: str) -> None:
     bench = Bench(tmp_path)
     bench.run(100)
-    with bench.store.transaction():
-        bench.store.put_raw([("q", {"t": bench.now, "state": {}})])
+    assert bench.store.commit(lambda: bench.store.put_raw([("q", {"t": bench.now, "state": {}})], bench.now))
     bench.store.close()
     _change(bench, "UPDATE meta SET value=? WHERE key='raw:q'", state)
     bench.start()
