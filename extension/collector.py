@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from extension import component
 from extension.collecting import IDLE_S, NO_SOURCE, Collector
 from extension.feed import open_feed
+from extension.open_files import OpenFiles
 from extension.plan import Plan
 from extension.source import open_source
 from extension.store.collector_db import CollectorStore
@@ -82,8 +83,9 @@ def main(clock: Callable[[], float] = time.time) -> int:
     deadline = watch_deadline(plan)
     idle = min(IDLE_S, deadline / 3)  # a clock that was set back is waited for, and that is no hang
     channel.send("hello", deadline=deadline)
+    files = OpenFiles()
     try:
-        opened = open_source(plan, channel.log)
+        opened = open_source(plan, channel.log, files.for_kept)
     except QueryError as error:
         channel.state("error", f"configuration: {error}")
         return component.CONFIG_ERROR
@@ -139,5 +141,6 @@ def main(clock: Callable[[], float] = time.time) -> int:
     store.close()
     opened.backend.close()
     if channel.orphaned:
+        files.put_back()
         component.after_orphaned(where)
     return 0

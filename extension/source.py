@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from extension import spawn
 from extension.plan import Plan
+from omi_queries import descriptors as limits
 from omi_queries.backends import choose
 from omi_queries.backends.procfs import ProcfsBackend
 from omi_queries.types import Backend
@@ -24,8 +25,11 @@ class Opened:
     attention_in: Callable[[], float]
 
 
-def settings(plan: Plan) -> choose.Settings:
-    """The plan's options as the sources take them; a source gets its share of the shortest interval."""
+def settings(plan: Plan, descriptors: Callable[[], int] = limits.own) -> choose.Settings:
+    """The plan's options as the sources take them; a source gets its share of the shortest interval.
+
+    ``descriptors``: how many may be kept open.
+    """
     options = plan.options
     return choose.Settings(
         endpoint=options.omi_endpoint,
@@ -38,12 +42,13 @@ def settings(plan: Plan) -> choose.Settings:
         rate_window=options.rate_window,
         deadline_s=choose.deadline_for([query.rate for query in plan.queries]),
         worker=spawn.module_argv(WORKER),
+        descriptors=descriptors,
     )
 
 
-def open_source(plan: Plan, log: Callable[[str, str], None]) -> Opened:
+def open_source(plan: Plan, log: Callable[[str, str], None], descriptors: Callable[[], int] = limits.own) -> Opened:
     """The source that the plan asks for, with /proc behind it. QueryError if the options cannot be meant."""
-    backend = choose.with_fallback(plan.options.omi_backend, settings(plan), log)
+    backend = choose.with_fallback(plan.options.omi_backend, settings(plan, descriptors), log)
     procfs = backend if isinstance(backend, ProcfsBackend) else backend.procfs
     if isinstance(backend, ProcfsBackend):
         return Opened(backend, lambda: _sample(procfs), lambda: _sample_in(procfs))

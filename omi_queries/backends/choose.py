@@ -56,7 +56,7 @@ def deadline_for(rates: Sequence[int]) -> float:
 
 def open_procfs(settings: Settings) -> ProcfsBackend:
     """The source that is always there."""
-    return ProcfsBackend(settings.proc_root, rate_window=settings.rate_window)
+    return ProcfsBackend(settings.proc_root, rate_window=settings.rate_window, descriptors=settings.descriptors)
 
 
 def _chosen(settings: Settings) -> str:

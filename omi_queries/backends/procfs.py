@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from omi_queries import descriptors as limits
 from omi_queries.binding import Bound, Selection, bind
 from omi_queries.scx.families import SCX, TRUE_DELTA, Families
 from omi_queries.scx.family import Ask, Counters, Family, Wants, Where, everything
@@ -36,7 +37,9 @@ class ProcfsBackend:
     ``boottime`` gives seconds since boot, ``wall`` Unix time, ``statvfs`` is asked for every mounted file system by
     its path below the root, ``page_size`` is in bytes, ``hz`` the clock ticks per second. ``addresses`` and
     ``geometry`` ask the kernel about interfaces and disks; by default they do so for the root /, and elsewhere the
-    routing tables below the root are read and disks are not asked.
+    routing tables below the root are read and disks are not asked. ``descriptors`` is
+    asked, when there is a query for processes, how many of their files may stay open between readings (only for the
+    root /); by default as many as leave room below the soft limit.
 
     ``rate_window`` "delta": rates are true deltas between a stream's own readings. "scx": SCX's own sampler (60 s, six
     samples, its rounding and defects), which has no thread here: samples are taken by reads and by
@@ -55,14 +58,15 @@ class ProcfsBackend:
         rate_window: str = TRUE_DELTA,
         wall: Callable[[], float] = time.time,
         hz: int | None = None,
+        descriptors: Callable[[], int] = limits.own,
         addresses: Addresses | None = None,
         geometry: GeometryOf | None = None,
     ) -> None:
         if rate_window not in (TRUE_DELTA, SCX):
             raise ValueError(f"rate window {rate_window!a} is neither {TRUE_DELTA!a} nor {SCX!a}")
         injected = Injected(
-            boottime, wall, statvfs, page_size or os.sysconf("SC_PAGE_SIZE"), hz or os.sysconf("SC_CLK_TCK"), addresses,
-            geometry,
+            boottime, wall, statvfs, page_size or os.sysconf("SC_PAGE_SIZE"), hz or os.sysconf("SC_CLK_TCK"),
+            descriptors, addresses, geometry,
         )  # fmt: skip
         self._families = Families(root, injected, rate_window == SCX)
         self._boottime = boottime

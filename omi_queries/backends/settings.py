@@ -1,9 +1,10 @@
 """Where sources are and how they are reached."""
 
 # Annotations are evaluated here: a named tuple compiles each one that is a text.
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from omi_queries import descriptors as limits
 from omi_queries import reprs
 
 BACKENDS = ("auto", "procfs", "cimxml", "omicli")
@@ -15,7 +16,7 @@ ONE_SHOT_DEADLINE_S = 10.0
 class Settings(NamedTuple):
     """Where sources are. ``endpoint`` "" means none; ``worker`` is the command line of the CIM-XML worker, () for the
     default; ``deadline_s`` bounds one question (with fallback: all questions of one sample); ``command``: for a
-    command, whose children nobody would find if it was killed.
+    command, whose children nobody would find if it was killed; ``descriptors``: how many may be kept open.
     """
 
     endpoint: str = ""
@@ -29,6 +30,7 @@ class Settings(NamedTuple):
     deadline_s: float = ONE_SHOT_DEADLINE_S
     worker: Sequence[str] = ()
     command: bool = False
+    descriptors: Callable[[], int] = limits.own
 
     def __repr__(self) -> str:
         return reprs.without(self, "password")

@@ -276,9 +276,10 @@ def _right_count(command: str, words: int) -> bool:
 
 
 def _procfs() -> "Backend":
+    from omi_queries import descriptors
     from omi_queries.backends.procfs import ProcfsBackend
 
-    return ProcfsBackend()
+    return ProcfsBackend(descriptors=descriptors.none)
 
 
 def _one_line(text: str) -> str:

@@ -60,7 +60,7 @@ class OtherFamilies:
         if self._table is None:
             from omi_queries.scx.processes import ProcessTable
 
-            self._table = ProcessTable(shared.sources)
+            self._table = ProcessTable(shared.sources, injected.descriptors() if shared.sources.live else 0)
         history: process_history.History = process_history.TrueDelta(self._table, injected.hz)
         if shared.scx:
             from omi_queries.scx.sampled_processes import SampledProcesses

@@ -80,11 +80,14 @@ def real_uid(status: bytes) -> int | None:
 
 
 class ProcessTable:
-    """The processes below a root, walked at most once per tick."""
+    """The processes below a root, walked at most once per tick.
 
-    def __init__(self, sources: Sources) -> None:
+    Up to ``descriptors`` of their files stay open from one walk to the next, which only the live system allows.
+    """
+
+    def __init__(self, sources: Sources, descriptors: int = 0) -> None:
         self._clock = sources.clock
-        self._files = Files(sources.path("/proc"))
+        self._files = Files(sources.path("/proc"), descriptors)
         self._tick: float | None = None
         self.nothing = Walk(0.0, {}, (), self._files)
         self._last = self.nothing
@@ -123,4 +126,5 @@ class ProcessTable:
         return Walk(at, found, tuple(filter(None, notes)), self._files)
 
     def close(self) -> None:
+        """Give up descriptors."""
         self._files.close()

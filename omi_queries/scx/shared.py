@@ -23,6 +23,7 @@ class Injected(NamedTuple):
     statvfs: Callable[[str], os.statvfs_result]
     page_size: int
     hz: int
+    descriptors: Callable[[], int]
     addresses: "Addresses | None"
     geometry: "GeometryOf | None"
 
