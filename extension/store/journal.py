@@ -60,12 +60,14 @@ class Journal:
 
     def read(self) -> tuple[list[Tick], bool]:
         """What is there, in order, and whether something was left out because it is damaged. A record without an end
-        was never finished: it is nothing."""
+        was never finished; it is cut off."""
         try:
             data = os.pread(self._fd, 2 * MAX_BYTES, 0)
         except OSError:
             return [], False
         found, self._size, damaged = _ticks(data)
+        if self._size < len(data):
+            self._cut()
         return found, damaged
 
     def append(self, tick: Tick) -> None:
@@ -77,7 +79,8 @@ class Journal:
         record = _HEAD.pack(len(data), zlib.crc32(data, _SEED)) + data
         if self._fd < 0 or self._size + len(record) > MAX_BYTES:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        if os.pwrite(self._fd, record, self._size) < len(record):  # it has no end: the next one takes its place
+        if os.pwrite(self._fd, record, self._size) < len(record):
+            self._cut()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._before, self._size = self._size, self._size + len(record)
 

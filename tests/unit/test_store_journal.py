@@ -166,17 +166,19 @@ def test_a_record_without_an_end_was_never_finished(tmp_path: Path) -> None:
     assert _tick(store, T + 3, 2.0)
     whole = (tmp_path / journal.NAME).read_bytes()
     copied = tmp_path / "copy"
-    for cut in range(one, len(whole)):
+    for cut in (*range(1, one, 5), *range(one, len(whole))):
+        found = [0.0, 0.5, 1.0] if cut >= one else [0.0, 0.5]
         copied.mkdir()
         _copy(store, copied)
         (copied / journal.NAME).write_bytes(whole[:cut])
         said: list[str] = []
         other = _open(copied, said)
-        assert (_values(other), said) == ([0.0, 0.5, 1.0], [])
+        assert (_values(other), said) == (found, [])
+        assert _size(copied) == 0
         assert _tick(other, T + 4, 3.0)
         other.db.close()
         again = _open(copied, said)
-        assert (_values(again), said) == ([0.0, 0.5, 1.0, 3.0], [])
+        assert (_values(again), said) == ([*found, 3.0], [])
         again.close()
         for file in copied.iterdir():
             file.unlink()
@@ -312,6 +314,10 @@ def test_what_the_journal_does_not_take_is_a_transaction(
         return os.pwrite(fd, data[:-3], at)
 
     _failing(monkeypatch, full)
+    size = _size(tmp_path)
+    with pytest.raises(OSError, match=r"[Nn]o space"):
+        store._journal.append(journal.Tick(1.0, 2.0, [(1, 2, [3.0] * 50)], {}))
+    assert _size(tmp_path) == size
     assert _tick(store, T + 3, 2.0)
     assert store.number("last_sample", float) == (T + 3) / SECOND_US
     monkeypatch.undo()
