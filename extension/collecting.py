@@ -125,7 +125,7 @@ class Collector:
         return {key: kept for key, kept in raw.items() if key not in old}
 
     def _begin_gaps(self, now: float) -> None:
-        last = self.store.number("last_sample", float)
+        last = self.store.last_sample()
         self._set_back = last is not None and now < last
         self._elapsed.step(now, self.boottime() if self.boottime else None)  # from here on, a step is noticed
         rates = {query_key(q): q.rate for q in self._unasked} | {a.gap_key: a.query.rate for a in self.asked}
@@ -144,7 +144,7 @@ class Collector:
     def _first_due(self, rate: int, now: float) -> int:
         """The next multiple of the rate; the one that has just gone by if it fell between a predecessor and us."""
         passed = int(now) // rate * rate
-        last = self.store.number("last_sample", float) or now
+        last = self.store.last_sample() or now
         if now < last < now + steps.RETRACE_S:  # the clock was set back: what has been sampled is not sampled again
             return int(last) // rate * rate + rate
         return passed if last < passed and now - passed < min(rate, CATCH_UP_S) else passed + rate

@@ -197,9 +197,9 @@ class Bounds:
     def keep_house(self) -> int:
         """Drop the oldest rows over 90 % of the cap, give back what is no longer used, end a trouble that is over.
 
-        Returns the rows dropped. It follows a change, before which the disk was looked at. Nothing of it is urgent:
-        what does not fit on a full disk is left for later.
+        Returns the rows dropped. Nothing of it is urgent: what does not fit on a full disk is left for later.
         """
+        self.look()
         dropped = 0
         try:
             size = self._pages() * self._page

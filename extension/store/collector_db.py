@@ -97,7 +97,7 @@ class CollectorStore:
             min_free_bytes=min_free_bytes,
             report=report,
             drop_oldest=self._give_up,
-            thin_samples=self.samples.thin,
+            thin_samples=self._thin,
             free=free_bytes or partial(disk_free, folder),
         )
         self._inode = inode(self.path)
@@ -194,9 +194,30 @@ class CollectorStore:
             (self._ticks.done if kept else self._ticks.undo)()
         return kept
 
-    def _take_in(self) -> bool:
-        """Let the file have what only the journal has; whether it does now."""
-        return not self._ticks.waiting or self.commit(self._ticks.write_all)
+    def _take_in(self) -> None:
+        """Let the file have what only the journal has, if there is room. Rows are not given up for it."""
+        if not self._ticks.waiting:
+            return
+        try:
+            self.db.in_one(self._ticks.take_in, self._bounds.look)
+        except sqlite3.OperationalError as error:
+            self._ticks.undo()
+            if not is_full(error):
+                raise
+        except (ValueError, TypeError) as error:
+            self._ticks.undo()
+            self._ticks.give_up()
+            self._report(f"samples in {self._journal.path} cannot be taken over: {error}; they are left out")
+        else:
+            self._ticks.done()
+
+    def _thin(self) -> int:
+        self._ticks.undo()  # an attempt before this one has failed
+        return self.samples.thin()
+
+    def last_sample(self) -> float | None:
+        """When (Unix s) the newest sample was taken."""
+        return self._ticks.newest
 
     # -- small values
 
@@ -232,11 +253,13 @@ class CollectorStore:
 
     def raw(self) -> dict[str, Any]:
         """Raw counters by query, as they were put."""
-        return raw.read(self.db, self._tell_damage)
+        return {**raw.read(self.db, self._tell_damage), **self._ticks.states}
 
     def forget_raw(self, queries: Iterable[str]) -> None:
         """Delete the raw counters of queries; inside a transaction."""
-        raw.forget(self.db, queries)
+        known = list(queries)
+        raw.forget(self.db, known)
+        self._ticks.forget_raw(known)
 
     def put_raw(self, states: Iterable[tuple[str, Any]], last_sample: float | None = None) -> None:
         """Keep the raw counters of queries for their first sample after a restart, and when they were asked; inside a

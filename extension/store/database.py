@@ -50,8 +50,12 @@ class Connection(sqlite3.Connection):
         """Begin it now, if it has not begun."""
         before, self._before = self._before, None
         if before is not None:
-            before()
-            self.execute("BEGIN IMMEDIATE")
+            try:
+                before()
+                self.execute("BEGIN IMMEDIATE")
+            except BaseException:
+                self._before = before  # nothing may be changed without one
+                raise
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         """As the original does it."""

@@ -37,9 +37,10 @@ class Deferred:
 
     def __init__(self, db: Connection, samples: Samples, journal: Journal) -> None:
         self._db, self._samples, self._journal = db, samples, journal
-        self._states: dict[str, Any] = {}
+        self.states: dict[str, Any] = {}
+        """Raw counters by query that only the journal has."""
+        self._new_states: dict[str, Any] = {}
         self._last: float | None = None
-        self._earlier: dict[str, Any] = {}
         self._waiting: list[float] = []
         self._base: float | None = None
         self._kept = _Kept.NOWHERE
@@ -50,44 +51,65 @@ class Deferred:
         ``damaged(what)`` and ``report(message)`` are told of what is left out."""
         self._base = base
         found, broken = self._journal.read()
+        if self._journal.problem:
+            report(f"{self._journal.path} cannot be used: {self._journal.problem}; samples in it are left out")
         if broken:
             damaged(f"a sample in {journal.NAME}")
         ticks = journal.following(found, base)
         for tick in ticks:
             self._samples.load(tick.samples)
-            self._earlier.update(tick.states)
+            self.states.update(tick.states)
             self._waiting.append(tick.last)
-        ends = [base or 0.0, *self._waiting]  # what goes on from one of these was in progress
-        lost = [tick.last for tick in found if tick.base not in ends and tick.last > max(ends)]
+        held = self.newest or 0.0
+        in_progress = bool(ticks) and found[-1].base in self._waiting
+        lost = [t.last for t in (found[:-1] if in_progress else found) if t.base != base and t.last > held]
         if lost:
             report(
-                f"samples up to {iso(int(lost[-1]) * SECOND_US)} in {self._journal.path} do not follow on what the "
+                f"samples up to {iso(int(max(lost)) * SECOND_US)} in {self._journal.path} do not follow on what the "
                 "store holds: they are left out"
             )
+        self._journal.forget_after(found.index(ticks[-1]) + 1 if ticks else 0)
 
     @property
     def waiting(self) -> bool:
         """Whether there is something that only the journal has."""
         return bool(self._waiting)
 
+    @property
+    def newest(self) -> float | None:
+        """The time of the newest tick (Unix s)."""
+        return self._waiting[-1] if self._waiting else self._base
+
+    def forget_raw(self, queries: Iterable[str]) -> None:
+        """Forget raw counters."""
+        for query in queries:
+            self.states.pop(query, None)
+
+    def give_up(self) -> None:
+        """Forget what only the journal has."""
+        self._samples.give_up()
+        self.states, self._waiting = {}, []
+        self._journal.clear()
+
     def put_raw(self, states: Iterable[tuple[str, Any]], last_sample: float | None) -> None:
         """Keep the raw counters of queries, and the time of the tick."""
-        self._states.update(states)
+        self._new_states.update(states)
         self._last = last_sample
-
-    def write_all(self) -> None:
-        """Let the file have it all with this change, and begin the transaction."""
-        self._all = True
-        self._db.begin()
 
     def begin(self) -> None:
         """A change begins."""
         self.undo()
         self._samples.begin()
 
+    def take_in(self) -> None:
+        """A change of its own that lets the file have it all."""
+        self.begin()
+        self._db.begin()
+        self.finish()
+
     def finish(self) -> None:
         """It is all there: keep it."""
-        if self._last is None and not (self._all or self._states or self._samples.added or self._samples.written):
+        if not (self._db.in_transaction or self._new_states or self._samples.added or self._last is not None):
             return
         if self._append():
             self._kept = _Kept.IN_JOURNAL
@@ -99,20 +121,20 @@ class Deferred:
         self._kept = _Kept.IN_FILE
         self._samples.write()
         times = self._waiting[-1:] if self._last is None else [self._last]
-        self._put(raw.values({**self._earlier, **self._states}.items()), times)
+        self._put(raw.values({**self.states, **self._new_states}.items()), times)
 
     def _append(self) -> bool:
         """Let the journal have it, if it may be there; whether it is.
 
         What is put within a transaction counts if that is committed: then the file has another newest tick than before.
         """
-        base, states = self._base, self._states
-        if self._last is None or base is None or self._all or self._samples.written:
+        base, states = self._base, self._new_states
+        if self._last is None or base is None or self._samples.written:
             return False
         if self._db.in_transaction:
             if self._waiting[-1:] in ([], [base]):
                 return False
-            base, states = self._waiting[-1], {**self._earlier, **states}
+            base, states = self._waiting[-1], {**self.states, **states}
         elif len(self._waiting) >= journal.MAX_WAITING:
             return False
         try:
@@ -128,22 +150,21 @@ class Deferred:
 
     def done(self) -> None:
         """The change is kept."""
-        if self._kept is _Kept.IN_FILE:
-            self._base = self._newest() if self._last is None else self._last
-            self._earlier, self._waiting = {}, []
-            self._journal.clear()
-        elif self._kept is not _Kept.NOWHERE:
-            assert self._last is not None
-            if self._kept is _Kept.IN_PLACE:
-                self._base, self._waiting = self._newest(), []
-                self._journal.pass_by()
-            self._earlier.update(self._states)
-            self._waiting.append(self._last)
+        kept, last = self._kept, self._last
+        if kept in (_Kept.IN_FILE, _Kept.IN_PLACE):
+            self._base = self.newest if last is None or kept is _Kept.IN_PLACE else last
+            self._waiting = []
+        if kept is _Kept.IN_FILE:
+            self.states = {}
+        elif last is not None:
+            self.states.update(self._new_states)
+            self._waiting.append(last)
         self._samples.done()
         self._rest()
-
-    def _newest(self) -> float | None:
-        return self._waiting[-1] if self._waiting else self._base
+        if kept is _Kept.IN_FILE:
+            self._journal.clear()
+        elif kept is _Kept.IN_PLACE:
+            self._journal.pass_by()
 
     def undo(self) -> None:
         """Nothing of the change is kept."""
@@ -153,4 +174,4 @@ class Deferred:
         self._rest()
 
     def _rest(self) -> None:
-        self._states, self._last, self._kept, self._all = {}, None, _Kept.NOWHERE, False
+        self._new_states, self._last, self._kept = {}, None, _Kept.NOWHERE

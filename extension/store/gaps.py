@@ -228,7 +228,9 @@ def read(path: str) -> Known | None:
     reader = open_reader(path)
     if reader is None:
         return None
+    folder = os.path.dirname(path)
     with closing(reader) as db:
+        before = journal.peek(folder)  # and once more afterwards: what is not there then may have been taken over
         db.execute("BEGIN")
         there = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
         known = Known(closed=dict(db.execute("SELECT id, closed FROM windows")))
@@ -243,7 +245,7 @@ def read(path: str) -> Known | None:
             known.since,
             known.gaps,
             known.closed,
-            journal.newest(os.path.dirname(path), numbers.get("last_sample")),
+            journal.newest([*before, *journal.peek(folder)], numbers.get("last_sample")),
             numbers.get("gaps_from"),
             numbers.get("replaced"),
             left,

@@ -131,6 +131,11 @@ class Runs:
         self._written = self._trimmed = 0
         self._open = False
 
+    def give_up(self) -> None:
+        """Forget what somebody else has kept."""
+        del self._runs[: self._earlier]
+        self._earlier = 0
+
     def load(self, samples: Iterable[tuple[int, int, list[Any]]]) -> None:
         """Know what somebody else has kept."""
         for layout, at_us, values in samples:

@@ -79,6 +79,10 @@ class Samples:
         """The change is not kept."""
         self._runs.undo()
 
+    def give_up(self) -> None:
+        """Forget what is kept elsewhere."""
+        self._runs.give_up()
+
     def load(self, samples: Iterable[tuple[int, int, list[Any]]]) -> None:
         """Know what is kept elsewhere."""
         self._runs.load(samples)
