@@ -97,7 +97,7 @@ class CollectorStore:
             min_free_bytes=min_free_bytes,
             report=report,
             drop_oldest=self._give_up,
-            thin_samples=self._thin,
+            thin_samples=self.samples.thin,
             free=free_bytes or partial(disk_free, folder),
         )
         self._inode = inode(self.path)
@@ -210,10 +210,6 @@ class CollectorStore:
             self._report(f"samples in {self._journal.path} cannot be taken over: {error}; they are left out")
         else:
             self._ticks.done()
-
-    def _thin(self) -> int:
-        self._ticks.undo()  # an attempt before this one has failed
-        return self.samples.thin()
 
     def last_sample(self) -> float | None:
         """When (Unix s) the newest sample was taken."""

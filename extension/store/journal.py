@@ -68,7 +68,7 @@ class Journal:
 
     def read(self) -> tuple[list[Tick], bool]:
         """What is there, in order, and whether something was left out because it is damaged. A record without an end
-        was never finished; it is cut off."""
+        was never finished: it is nothing."""
         if self._fd < 0:
             return [], False
         try:
@@ -80,12 +80,10 @@ class Journal:
         found, damaged = _ticks(data)
         self._ends = [record.end for record in found]
         self._size = self._ends[-1] if found else 0
-        if self._size < len(data):
-            self._cut()
         return [record.tick for record in found], damaged
 
     def forget_after(self, ticks: int) -> None:
-        """Remove all records but the first ``ticks``, after :meth:`read`."""
+        """Remove all but the first ``ticks`` records that :meth:`read` gave, and what it left out."""
         self._size = self._before = self._ends[ticks - 1] if ticks else 0
         self._cut()
 

@@ -529,6 +529,35 @@ def test_where_nothing_can_be_taken_over_a_start_goes_on_from_the_newest_tick(
     bench.store.close()
 
 
+def test_a_tick_that_was_in_progress_never_comes_to_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = _open(tmp_path)
+    _begun(store)
+    assert _tick(store, T + SECOND_US, 1.0)
+    store._journal.append(journal.Tick(MINUTE + 1.0, MINUTE + 2.0, [(1, T + 2 * SECOND_US, [99.0])], {}))
+    monkeypatch.setattr(CollectorStore, "_take_in", lambda _self: None)  # there is no room
+    said: list[str] = []
+    other = _open(tmp_path, said)
+    assert other.raw()["q"]["state"] == [1.0]
+    assert other.last_sample() == MINUTE + 1
+    assert _tick(other, T + 3 * SECOND_US, 3.0, also=lambda: other.put("k", "v"))
+    again = _open(tmp_path, said)
+    assert _values(again) == [0.0, 0.5, 1.0, 3.0]
+    assert said == []
+    for each in (store, other, again):
+        each.db.close()
+
+
+def test_a_time_that_stands_still_ties_nothing_to_a_transaction(tmp_path: Path) -> None:
+    store = _open(tmp_path)
+    _begun(store)
+    assert _tick(store, T, 1.0)
+    assert _size(tmp_path) > 0
+    assert _tick(store, T, 2.0, also=lambda: store.put("k", "v"))
+    assert _size(tmp_path) == 0
+    assert _values(store) == [0.0, 0.5, 1.0, 2.0]
+    store.close()
+
+
 def test_what_sqlite_does_not_take_ends_no_start_for_ever(tmp_path: Path) -> None:
     store = _open(tmp_path)
     _begun(store)
@@ -565,12 +594,12 @@ def test_a_long_time_has_what_waits_too_in_order(tmp_path: Path, monkeypatch: py
 def test_times_that_went_back_are_read_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: int) -> None:
     monkeypatch.setattr(runs, "SHORT", short)
     store = _open(tmp_path)
-    times = [T, T + 1, T + 9 * SECOND_US, T + 6 * SECOND_US, T + 3 * SECOND_US, T + 5 * SECOND_US]
+    times = [T, T + 1, T + 9 * SECOND_US, T + 6 * SECOND_US, T + 5 * SECOND_US, T + 3 * SECOND_US]
     for n, at in enumerate(times):
         assert _tick(store, at, float(n), also=(lambda: store.put("k", "v")) if n < 4 else int)
     assert store._ticks.waiting
     assert [at for at, _ in store.samples.read("s", *ALL)] == sorted(times)
-    assert [at for at, _ in store.samples.read("s", T + 4 * SECOND_US, T + 7 * SECOND_US)] == [times[5], times[3]]
+    assert [at for at, _ in store.samples.read("s", T + 4 * SECOND_US, T + 7 * SECOND_US)] == [times[4], times[3]]
     store.close()
 
 
