@@ -36,7 +36,7 @@ class Deferred:
     when that is kept :meth:`done`; :meth:`undo` otherwise."""
 
     def __init__(self, db: Connection, samples: Samples, journal: Journal) -> None:
-        self._db, self._samples, self._journal = db, samples, journal
+        self._db, self._samples, self._runs, self._journal = db, samples, samples.runs, journal
         self.states: dict[str, Any] = {}
         """Raw counters by query that only the journal has."""
         self._new_states: dict[str, Any] = {}
@@ -44,7 +44,6 @@ class Deferred:
         self._waiting: list[float] = []
         self._base: float | None = None
         self._kept = _Kept.NOWHERE
-        self._all = False
 
     def load(self, base: float | None, damaged: Callable[[str], None], report: Callable[[str], None]) -> None:
         """Take over what a process that ended left in the journal. ``base``: the time of the newest tick in the file;
@@ -57,7 +56,7 @@ class Deferred:
             damaged(f"a sample in {journal.NAME}")
         ticks = journal.following(found, base)
         for tick in ticks:
-            self._samples.load(tick.samples)
+            self._runs.load(tick.samples)
             self.states.update(tick.states)
             self._waiting.append(tick.last)
         held = self.newest or 0.0
@@ -87,7 +86,7 @@ class Deferred:
 
     def give_up(self) -> None:
         """Forget what only the journal has."""
-        self._samples.give_up()
+        self._runs.give_up()
         self.states, self._waiting = {}, []
         self._journal.clear()
 
@@ -109,17 +108,17 @@ class Deferred:
 
     def finish(self) -> None:
         """It is all there: keep it."""
-        if not (self._db.in_transaction or self._new_states or self._samples.added or self._last is not None):
+        if not (self._db.in_transaction or self._new_states or self._runs.added or self._last is not None):
             return
         if self._append():
             self._kept = _Kept.IN_JOURNAL
             if self._db.in_transaction:
                 self._kept = _Kept.IN_PLACE
-                self._samples.write_earlier()
+                self._runs.write_earlier()
                 self._put([], self._waiting[-1:])
             return
         self._kept = _Kept.IN_FILE
-        self._samples.write()
+        self._runs.write()
         times = self._waiting[-1:] if self._last is None else [self._last]
         self._put(raw.values({**self.states, **self._new_states}.items()), times)
 
@@ -129,7 +128,7 @@ class Deferred:
         What is put within a transaction counts if that is committed: then the file has another newest tick than before.
         """
         base, states = self._base, self._new_states
-        if self._last is None or base is None or self._samples.written:
+        if self._last is None or base is None or self._runs.written:
             return False
         if self._db.in_transaction:
             if self._waiting[-1:] in ([], [base]):
@@ -138,7 +137,7 @@ class Deferred:
         elif len(self._waiting) >= journal.MAX_WAITING:
             return False
         try:
-            self._journal.append(Tick(base, self._last, self._samples.added, states))
+            self._journal.append(Tick(base, self._last, self._runs.added, states))
         except OSError:
             return False
         return True
@@ -159,7 +158,7 @@ class Deferred:
         elif last is not None:
             self.states.update(self._new_states)
             self._waiting.append(last)
-        self._samples.done()
+        self._runs.done()
         self._rest()
         if kept is _Kept.IN_FILE:
             self._journal.clear()
@@ -170,7 +169,7 @@ class Deferred:
         """Nothing of the change is kept."""
         if self._kept in (_Kept.IN_JOURNAL, _Kept.IN_PLACE):
             self._journal.take_back()
-        self._samples.undo()
+        self._runs.undo()
         self._rest()
 
     def _rest(self) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
 
 from extension.pipeline.metrics import Pair, pairs_of
 from extension.pipeline.named import Named
@@ -31,12 +30,12 @@ KEPT_S = 90
 
 class Samples:
     """Over the connection ``db``, in whose transactions changes are made; ``damaged(what)`` is told of what is left
-    out."""
+    out. Whoever makes a change says of ``runs`` whether, and where, it is kept."""
 
     def __init__(self, db: sqlite3.Connection, damaged: Callable[[str], None]) -> None:
         self._db, self._tell_damage = db, damaged
         self._bodies = bodies.Bodies()
-        self._runs = runs.Runs(db, damaged)
+        self.runs = runs.Runs(db, damaged)
         self._single = set(self._singles())
         self._trimmed = False
 
@@ -44,52 +43,17 @@ class Samples:
         return (source for (source,) in self._db.execute("SELECT DISTINCT source FROM samples"))
 
     def begin(self) -> None:
-        """A change begins: what queries gave within it becomes one row."""
+        """A change begins."""
         if self._trimmed:
             self._trimmed = False
-            for source in [source for source in self._single if self._runs.has(source)]:
+            for source in [source for source in self._single if self.runs.has(source)]:
                 if self._db.execute("SELECT 1 FROM samples WHERE source=? LIMIT 1", (source,)).fetchone() is None:
                     self._single.discard(source)
-        self._runs.begin()
-
-    @property
-    def added(self) -> list[tuple[int, int, list[Any]]]:
-        """What queries gave in this change, as :class:`extension.store.journal.Tick` has it: it has to be kept, here or
-        elsewhere."""
-        return self._runs.added
-
-    @property
-    def written(self) -> bool:
-        """Whether this change has written what queries gave, in it or before."""
-        return self._runs.written
-
-    def write_earlier(self) -> None:
-        """Keep here what queries gave before this change; inside a transaction, as :meth:`write`."""
-        self._runs.write_earlier()
-
-    def write(self) -> None:
-        """Keep here what queries gave in this change and before."""
-        self._runs.write()
-
-    def done(self) -> None:
-        """The change is kept; what was not written is kept elsewhere."""
-        self._runs.done()
-
-    def undo(self) -> None:
-        """The change is not kept."""
-        self._runs.undo()
-
-    def give_up(self) -> None:
-        """Forget what is kept elsewhere."""
-        self._runs.give_up()
-
-    def load(self, samples: Iterable[tuple[int, int, list[Any]]]) -> None:
-        """Know what is kept elsewhere."""
-        self._runs.load(samples)
+        self.runs.begin()
 
     def add(self, source: str, at_us: int, found: Sequence[Record] | Named) -> None:
         """Append the records that one run put into the local table ``source``."""
-        if not (isinstance(found, Named) and self._runs.add(source, found)):
+        if not (isinstance(found, Named) and self.runs.add(source, found)):
             self._single.add(source)
             self._db.execute("INSERT INTO samples VALUES(?,?,?)", (source, at_us, self._bodies.encode(found)))
 
@@ -104,10 +68,10 @@ class Samples:
         if source not in self._single:
             return found
         singles = self._of_singles(source, begin_us, end_us)
-        return merge(singles, found, key=itemgetter(0)) if self._runs.has(source) else singles
+        return merge(singles, found, key=itemgetter(0)) if self.runs.has(source) else singles
 
     def _of_runs(self, source: str, begin_us: int, end_us: int) -> Iterator[tuple[int, Record]]:
-        for t, body in self._runs.bodies(source, begin_us, end_us):
+        for t, body in self.runs.bodies(source, begin_us, end_us):
             for record in bodies.records(body):
                 yield t, record
 
@@ -124,10 +88,10 @@ class Samples:
     def pairs(self, source: str, begin_us: int, end_us: int, by: str, of: str) -> Iterator[Pair]:
         """The names in column ``by`` and the values in column ``of`` of :meth:`read`, without making the records."""
         if source not in self._single:
-            for _, whole in self._runs.bodies(source, begin_us, end_us):
+            for _, whole in self.runs.bodies(source, begin_us, end_us):
                 yield from bodies.pairs_in(whole, by, of)
             return
-        if self._runs.has(source):
+        if self.runs.has(source):
             yield from pairs_of((record.columns for _, record in self.read(source, begin_us, end_us)), by, of)
             return
         for t, body in self._found(source, begin_us, end_us):
@@ -146,7 +110,7 @@ class Samples:
     def window_starts(self, source: str, begin: int, end: int, duration: int) -> list[int]:
         """Starts (Unix s) of the windows of ``duration`` s within [begin, end) that have samples, ascending."""
         span = (source, begin * SECOND_US, end * SECOND_US)
-        found = self._runs.found(*span)
+        found = self.runs.found(*span)
         if end - begin == duration and not begin % duration:  # the one that has just ended, as a rule
             one = "SELECT 1 FROM samples WHERE source=? AND t>=? AND t<? LIMIT 1"
             there = next(found, None) or (source in self._single and self._db.execute(one, span).fetchone())
@@ -159,11 +123,11 @@ class Samples:
 
     def sources(self) -> list[str]:
         """The local tables that hold samples."""
-        return list(dict.fromkeys((*self._singles(), *self._runs.sources())))
+        return list(dict.fromkeys((*self._singles(), *self.runs.sources())))
 
     def in_runs(self) -> list[str]:
         """The local tables of which :meth:`trim_runs` forgets samples."""
-        return self._runs.sources()
+        return self.runs.sources()
 
     def trim(self, source: str, before_us: int) -> None:
         """Forget samples of ``source`` that no window needs any more; those of :meth:`trim_runs` stay."""
@@ -173,23 +137,23 @@ class Samples:
 
     def trim_runs(self, before_us: int) -> None:
         """Forget what queries gave before, if no window of any source needs it any more."""
-        self._runs.trim(before_us)
+        self.runs.trim(before_us)
 
     def forget_from(self, source: str, at_us: int) -> None:
         """Forget samples that are dated ``at_us`` or later: the clock was set back, and their time comes again; or all
         of a source that nobody reads any more."""
         self._db.execute("DELETE FROM samples WHERE source=? AND t>=?", (source, at_us))
-        self._runs.forget_from(source, at_us)
+        self.runs.forget_from(source, at_us)
 
     def thin(self) -> int:
         """Forget the oldest quarter of all samples, but none of the newest minutes; 0, since they are no rows yet."""
         single = self._db.execute("SELECT min(t), max(t) FROM samples").fetchone()
-        times = [t for t in (*single, *self._runs.times()) if t is not None]
+        times = [t for t in (*single, *self.runs.times()) if t is not None]
         if times:
             oldest, newest = min(times), max(times)
             before = min(oldest + (newest - oldest) // 4, newest - KEPT_S * SECOND_US)
             self._db.execute("DELETE FROM samples WHERE t <= ?", (before,))
-            self._runs.trim(before)
+            self.runs.trim(before)
         return 0
 
 

@@ -610,7 +610,7 @@ def test_names_of_what_waits_are_not_forgotten(tmp_path: Path, monkeypatch: pyte
     assert _tick(store, T + 2, 1.0, 2.0)
     assert store.commit(lambda: store.samples.trim_runs(T + 2 * SECOND_US))
     assert _tick(store, T + 3 * SECOND_US, 3.0)
-    store.samples._runs._changed = True  # as after new names
+    store.samples.runs._changed = True  # as after new names
     assert store._ticks.waiting
     assert _tick(store, T + 4 * SECOND_US, 4.0, 5.0, 6.0)
     assert _values(store) == [3.0, 4.0, 5.0, 6.0]

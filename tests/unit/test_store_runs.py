@@ -240,7 +240,7 @@ def test_names_that_change_all_the_time_do_not_pile_up(
     store.samples.trim_runs(times[4])
     _tick(store, T, s=_named(times[-1], 2.0, names="E"))
     again = _store(tmp_path, said)
-    monkeypatch.setattr(again.samples._runs, "_changed", True)  # as after new names
+    monkeypatch.setattr(again.samples.runs, "_changed", True)  # as after new names
     _tick(again, T, s=_named(times[-1] + 1, 3.0, names="Z"))
     assert sorted(r.columns["N"][1] for _, r in _read(again, "s")) == sorted("EFGHIJKLEZ")
     assert said == []
