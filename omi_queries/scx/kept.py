@@ -2,8 +2,8 @@
 
 To open such a file costs more than to read it: the kernel looks the process up and makes an inode. An open one belongs
 to its process for good: once that is gone, reading fails with ESRCH, even if another process has its number. An open
-stat costs the kernel a page, an open cmdline less than a kilobyte; wchan and statm, which fewer queries need, would
-cost a page each.
+stat or wchan costs the kernel a page, an open cmdline less than a kilobyte; statm, which fewer queries need, would cost
+another page.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import errno
 import os
 from collections.abc import Collection, Sequence
 
-NAMES = ("stat", "cmdline")
+NAMES = ("stat", "cmdline", "wchan")
 """The files that are kept open; the first is needed by every query."""
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _FULL = (errno.EMFILE, errno.ENFILE)
@@ -39,15 +39,17 @@ class Kept:
         if kept is None:
             return self._each_opened(directory, name, handles, size, most)
         pread = os.pread
+        full = size if size < most else -1
         found: list[bytes | int] = []
+        add = found.append
         for handle in handles:
             try:
                 data = pread(kept[handle], size, 0)
-                if len(data) == size < most:
+                if len(data) == full:
                     data += _rest(kept[handle], size, most)
-                found.append(data)
+                add(data)
             except (KeyError, OSError):  # not kept, or its process is gone and another may have the number
-                found.append(self._anew(directory, name, handle, size, most))
+                add(self._anew(directory, name, handle, size, most))
         return found
 
     def _each_opened(

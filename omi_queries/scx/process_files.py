@@ -74,13 +74,13 @@ class Files:
 
     def links(self, name: str, handles: Sequence[str]) -> list[str | None]:
         """The target of that link of each, None of a process that has gone or whose link may not be read."""
-        ending, directory = "/" + name, self._directory
+        ending, directory, readlink = "/" + name, self._directory, os.readlink
         found: list[str | None] = []
+        add = found.append
         for handle in handles:
             try:
-                raw = os.readlink((handle + ending).encode(), dir_fd=directory)
+                target = readlink(handle + ending, dir_fd=directory)
+                add(target if target.isascii() else os.fsencode(target).decode("utf-8", "backslashreplace"))
             except OSError:
-                found.append(None)
-            else:
-                found.append(raw.decode("utf-8", "backslashreplace"))
+                add(None)
         return found

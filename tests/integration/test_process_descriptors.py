@@ -120,7 +120,7 @@ def test_the_answer_is_the_same(processes: Processes, backend: ProcfsBackend, cl
         assert all(kept_of(handle) >= {"stat"} for handle in handles)
         if "Parameters" in here[handles[-1]]:
             assert here[handles[-1]]["Parameters"] == ["/bin/sh", "-c", "read x", long]
-            assert kept_of(handles[-1]) == {"stat", "cmdline"}
+            assert kept_of(handles[-1]) == {"stat", "cmdline", "wchan"}
         reader.communicate(b"\n")
 
 
@@ -164,6 +164,23 @@ def test_a_program_that_is_executed_shows_at_once(backend: ProcfsBackend) -> Non
         one = ask()[handle]
         assert (one["Name"], one["Parameters"]) == ("sleep", ["/bin/sleep", "600"])
         assert kept_of(handle) == {"stat", "cmdline"}
+        child.kill()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may see where processes wait")
+def test_what_a_process_waits_for_shows_at_once(backend: ProcfsBackend) -> None:
+    with subprocess.Popen(["/bin/sh", "-c", 'read x; exec /bin/sleep "$0"', "600"], stdin=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        handle, file = str(child.pid), Path(f"/proc/{child.pid}/wchan")
+        until(lambda: "read" in file.read_text(), 10)
+        ask = Asked(backend, "SELECT Handle,ProcessWaitingForEvent FROM SCX_UnixProcess")
+        for _ in range(3):
+            assert ask()[handle]["ProcessWaitingForEvent"] == file.read_text()
+        assert kept_of(handle) == {"stat", "wchan"}
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        until(lambda: "sleep" in file.read_text(), 10)
+        assert ask()[handle]["ProcessWaitingForEvent"] == file.read_text()
         child.kill()
 
 
@@ -281,7 +298,7 @@ LIMITS = """
 import resource
 from extension.open_files import OpenFiles
 
-for soft, hard in ((9000, 9500), (800, 9000), (100, 700)):
+for soft, hard in ((13000, 13500), (800, 13000), (100, 700)):
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     files = OpenFiles()
     print(files.for_kept(), *resource.getrlimit(resource.RLIMIT_NOFILE))
@@ -295,8 +312,8 @@ def test_the_soft_limit_is_raised_as_far_as_the_hard_one() -> None:
         [sys.executable, "-c", LIMITS], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     raised, put_back = done.stdout.splitlines()[::2], done.stdout.splitlines()[1::2]
-    assert raised == ["8192 9000 9500", "8192 8704 9000", "188 700 700"]
-    assert put_back == ["9000 9500", "800 9000", "100 700"]
+    assert raised == ["12288 13000 13500", "12288 12800 13000", "188 700 700"]
+    assert put_back == ["13000 13500", "800 13000", "100 700"]
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -55,6 +56,17 @@ def test_files_that_are_gone_are_null(root: Path) -> None:
     assert ask(root, text).instances == [
         {"RealUserID": None, "ModulePath": None, "Parameters": None, "ProcessWaitingForEvent": None}
     ]
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [(b"/opt/a b", "/opt/a b"), ("/opt/größe".encode(), "/opt/größe"), (b"/opt/\xff\xc3\xa9", "/opt/\\xffé")],
+)
+def test_the_path_of_the_program(root: Path, target: bytes, shown: str) -> None:
+    link = root / "proc/1/exe"
+    link.unlink()
+    os.symlink(target, bytes(link))
+    assert ask(root, "SELECT ModulePath FROM SCX_UnixProcess WHERE Handle='1'").instances == [{"ModulePath": shown}]
 
 
 def test_unreadable_processes_are_counted(root: Path) -> None:
