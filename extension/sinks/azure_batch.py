@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice, repeat
 from json.encoder import encode_basestring_ascii as _quoted
 from math import isfinite
@@ -69,25 +69,29 @@ def _keys(keys: Sequence[str]) -> tuple[list[str], list[str]]:
 def _alike_members(rows: Columnar) -> list[str]:
     """:func:`_members` of each row. All that is the same in all of them is made once."""
     pieces: list[Iterable[str]] = []
+    same = ""
     for column in rows.columns:
-        pieces += _column(column, len(rows.counts))
-    members = map("".join, zip(*pieces, strict=False))
+        text, texts = _column(column, len(rows.counts))
+        same += text
+        if texts is not None:
+            pieces += repeat(same), texts
+            same = ""
+    members = map("".join, zip(*pieces, repeat(same), strict=False))
     return [text for text, count in zip(members, rows.counts, strict=False) for _ in range(count)]
 
 
-def _column(column: Column, rows: int) -> Iterator[Iterable[str]]:
-    """One column as members, each after a comma: pieces of so many rows, or of any number of them."""
+def _column(column: Column, rows: int) -> tuple[str, Iterable[str] | None]:
+    """One column as a member after a comma: what all rows begin it with, and what follows in each, None for nothing."""
     name, kind, values = column
     if isinstance(kind, str) and isinstance(values, str):
-        yield repeat(_members({name: (kind, values)}))
-    elif isinstance(kind, str) and isinstance(values, Reals):
-        yield repeat("," + _name(kind, name))
-        yield values.texts
+        return _members({name: (kind, values)}), None
+    if isinstance(kind, str) and isinstance(values, Reals):
+        texts: Iterable[str] = values.texts
     elif not isinstance(kind, str) or None in values:
-        yield [_members({name: typed}) for typed in islice(column.pairs(), rows)]
+        return "", [_members({name: typed}) for typed in islice(column.pairs(), rows)]
     else:
-        yield repeat("," + _name(kind, name))
-        yield map(repr if _plain(kind, values) else _VALUES[kind], values)
+        texts = map(repr if _plain(kind, values) else _VALUES[kind], values)
+    return "," + _name(kind, name), texts
 
 
 def _plain(kind: str, values: Sequence[Any]) -> bool:

@@ -16,9 +16,8 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 from wsgiref.handlers import format_date_time
 
-from azure.core import PipelineClient
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
-from azure.core.pipeline import PipelineRequest, PipelineResponse
+from azure.core.pipeline import Pipeline, PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import (
     AzureSasCredentialPolicy,
     HTTPPolicy,
@@ -26,8 +25,7 @@ from azure.core.pipeline.policies import (
     SansIOHTTPPolicy,
     UserAgentPolicy,
 )
-from azure.core.pipeline.transport import RequestsTransport
-from azure.core.rest import HttpRequest, HttpResponse
+from azure.core.pipeline.transport import HttpRequest, HttpResponse, RequestsTransport
 
 from extension.rows.edm import Row
 from extension.sinks import azure_batch, azure_batch_answer
@@ -108,10 +106,8 @@ class BatchClient:
             signing = AzureSasCredentialPolicy(credential)
         else:
             signing = SharedKeyPolicy(credential, clock)
-        self._pipeline: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
-            endpoint,
-            transport=transport,
-            policies=[_OnRequest(ProxyPolicy(proxies=proxies), signing)],
+        self._pipeline: Pipeline[HttpRequest, HttpResponse] = Pipeline(
+            transport, policies=[_OnRequest(ProxyPolicy(proxies=proxies), signing)]
         )
         self._user_agent = UserAgentPolicy(sdk_moniker="lad-emulator").user_agent
 
@@ -132,7 +128,7 @@ class BatchClient:
                 "x-ms-client-request-id": str(uuid.uuid4()),
                 "User-Agent": self._user_agent,
             },
-            content=body,
+            data=body,
         )
         try:
             answer = self._exchange(request)
@@ -143,12 +139,12 @@ class BatchClient:
         return answer if isinstance(answer, Outcome) else azure_batch_answer.judge(answer, len(rows))
 
     def _exchange(self, request: HttpRequest) -> azure_batch_answer.Answer | Outcome:
-        response = self._pipeline.send_request(request, stream=True)
+        response = self._pipeline.run(request, stream=True).http_response
         try:
             deadline = self._monotonic() + self._answer_timeout
             chunks: list[bytes] = []
             size = 0
-            for chunk in response.iter_bytes():
+            for chunk in response.stream_download(self._pipeline):
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > MAX_ANSWER:
@@ -156,5 +152,5 @@ class BatchClient:
                 if self._monotonic() > deadline:
                     return Outcome(kind="read-timeout", detail=f"{size} bytes in {self._answer_timeout:g} s")
         finally:
-            response.close()
+            response.internal_response.close()
         return azure_batch_answer.Answer(response.status_code, response.headers, b"".join(chunks))
