@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-MOST = 12288
-"""Three files of 4,096 processes."""
+MOST = 16384
+"""Four files of 4,096 processes."""
 RESERVE = 512
 """For all else that a process opens: files, clients, pipes to children."""
 

@@ -1,9 +1,9 @@
 """Files of processes, some of which stay open from one walk over /proc to the next.
 
 To open such a file costs more than to read it: the kernel looks the process up and makes an inode. An open one belongs
-to its process for good: once that is gone, reading fails with ESRCH, even if another process has its number. An open
-stat or wchan costs the kernel a page, an open cmdline less than a kilobyte; statm, which fewer queries need, would cost
-another page.
+to its process for good: once that is gone, reading fails with ESRCH (a link's with ENOENT), even if another process has
+its number. An open stat or wchan costs the kernel a page, the others about a kilobyte; statm, which fewer queries need,
+would cost another page.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import errno
 import os
 from collections.abc import Collection, Sequence
 
-NAMES = ("stat", "cmdline", "wchan")
+NAMES = ("stat", "cmdline", "wchan", "exe")
 """The files that are kept open; the first is needed by every query."""
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_OPEN_LINK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = (errno.EMFILE, errno.ENFILE)
 
 
@@ -75,10 +76,7 @@ class Kept:
 
     def _anew(self, directory: int, name: str, handle: str, size: int, most: int) -> bytes | int:
         """The file of one process, opened now."""
-        stale = self._open.get(name, {}).pop(handle, None)
-        if stale is not None:
-            os.close(stale)
-            self._met[name].discard(handle)
+        self._give_up(name, handle)
         while True:
             try:
                 return self._opened(directory, name, handle, size, most)
@@ -93,14 +91,48 @@ class Kept:
             data = os.pread(descriptor, size, 0)
             if len(data) == size < most:
                 data += _rest(descriptor, size, most)
-            keep = self._keep(name, handle, descriptor)
+            keep = self._may_keep(name, handle)
         finally:
-            if not keep:
+            if keep:
+                self._open[name][handle] = descriptor
+            else:
                 os.close(descriptor)
         return data
 
-    def _keep(self, name: str, handle: str, descriptor: int) -> bool:
-        """Whether the descriptor is kept; if not now, then the next time."""
+    def links(self, directory: int, name: str, handles: Sequence[str]) -> list[str | None]:
+        """The target of that link of each process, None where there is none or it may not be read."""
+        kept, readlink = self._open.get(name, {}), os.readlink
+        found: list[str | None] = []
+        add = found.append
+        for handle in handles:
+            try:
+                add(readlink("", dir_fd=kept[handle]))
+            except (KeyError, OSError):  # as above
+                add(self._link_anew(directory, name, handle))
+        return found
+
+    def _link_anew(self, directory: int, name: str, handle: str) -> str | None:
+        """The target of the link of one process, looked for now."""
+        self._give_up(name, handle)
+        path = f"{handle}/{name}"
+        try:
+            target = os.readlink(path, dir_fd=directory)
+        except OSError:
+            return None
+        if self._may_keep(name, handle):
+            try:
+                self._open[name][handle] = os.open(path, _OPEN_LINK, dir_fd=directory)
+            except OSError as error:  # it is opened the next time, if there is room then
+                self.give_back(error)
+        return target
+
+    def _give_up(self, name: str, handle: str) -> None:
+        stale = self._open.get(name, {}).pop(handle, None)
+        if stale is not None:
+            os.close(stale)
+
+    def _may_keep(self, name: str, handle: str) -> bool:
+        """Whether a descriptor for the file is to be kept; if not now, then the next time."""
         met = self._met.get(name)
         if met is None:
             return False
@@ -108,7 +140,6 @@ class Kept:
             met.add(handle)
             return False
         met.remove(handle)
-        self._open[name][handle] = descriptor
         return True
 
     def _count(self) -> int:

@@ -74,13 +74,8 @@ class Files:
 
     def links(self, name: str, handles: Sequence[str]) -> list[str | None]:
         """The target of that link of each, None of a process that has gone or whose link may not be read."""
-        ending, directory, readlink = "/" + name, self._directory, os.readlink
-        found: list[str | None] = []
-        add = found.append
-        for handle in handles:
-            try:
-                target = readlink(handle + ending, dir_fd=directory)
-                add(target if target.isascii() else os.fsencode(target).decode("utf-8", "backslashreplace"))
-            except OSError:
-                add(None)
-        return found
+        found = self._kept.links(self._directory, name, handles)
+        return [
+            target if target is None or target.isascii() else os.fsencode(target).decode("utf-8", "backslashreplace")
+            for target in found
+        ]

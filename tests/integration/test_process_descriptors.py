@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,7 +121,7 @@ def test_the_answer_is_the_same(processes: Processes, backend: ProcfsBackend, cl
         assert all(kept_of(handle) >= {"stat"} for handle in handles)
         if "Parameters" in here[handles[-1]]:
             assert here[handles[-1]]["Parameters"] == ["/bin/sh", "-c", "read x", long]
-            assert kept_of(handles[-1]) == {"stat", "cmdline", "wchan"}
+            assert kept_of(handles[-1]) == {"stat", "cmdline", "wchan", "exe"}
         reader.communicate(b"\n")
 
 
@@ -168,19 +169,24 @@ def test_a_program_that_is_executed_shows_at_once(backend: ProcfsBackend) -> Non
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may see where processes wait")
-def test_what_a_process_waits_for_shows_at_once(backend: ProcfsBackend) -> None:
+def test_where_a_process_waits_and_its_program_show_at_once(backend: ProcfsBackend) -> None:
     with subprocess.Popen(["/bin/sh", "-c", 'read x; exec /bin/sleep "$0"', "600"], stdin=subprocess.PIPE) as child:
         assert child.stdin is not None
         handle, file = str(child.pid), Path(f"/proc/{child.pid}/wchan")
         until(lambda: "read" in file.read_text(), 10)
-        ask = Asked(backend, "SELECT Handle,ProcessWaitingForEvent FROM SCX_UnixProcess")
+        ask = Asked(backend, "SELECT Handle,ProcessWaitingForEvent,ModulePath FROM SCX_UnixProcess")
         for _ in range(3):
-            assert ask()[handle]["ProcessWaitingForEvent"] == file.read_text()
-        assert kept_of(handle) == {"stat", "wchan"}
+            one = ask()[handle]
+            assert one["ProcessWaitingForEvent"] == file.read_text()
+            assert one["ModulePath"] == os.path.realpath("/bin/sh")
+        assert kept_of(handle) == {"stat", "wchan", "exe"}
         child.stdin.write(b"\n")
         child.stdin.flush()
         until(lambda: "sleep" in file.read_text(), 10)
-        assert ask()[handle]["ProcessWaitingForEvent"] == file.read_text()
+        one = ask()[handle]
+        assert one["ProcessWaitingForEvent"] == file.read_text()
+        assert one["ModulePath"] == os.path.realpath("/bin/sleep")
+        assert kept_of(handle) == {"stat", "wchan", "exe"}
         child.kill()
 
 
@@ -195,23 +201,38 @@ def with_number(processes: Processes, number: int, seconds: str) -> bool:
 
 
 @pytest.mark.skipif(not os.access(LAST_PID, os.W_OK) or os.getuid() != 0, reason="needs root to choose a pid")
-def test_another_process_with_the_same_number(processes: Processes, backend: ProcfsBackend) -> None:
-    ask = Asked(backend, "SELECT Handle,CreationDate,Parameters,KernelModeTime FROM SCX_UnixProcess")
+def test_another_process_with_the_same_number(processes: Processes, backend: ProcfsBackend, tmp_path: Path) -> None:
+    ask = Asked(backend, "SELECT Handle,CreationDate,Parameters,KernelModeTime,ModulePath FROM SCX_UnixProcess")
+    program = str(shutil.copy("/bin/sleep", tmp_path / "program"))
     for attempt in range(50):
-        (handle,) = processes.sleepers(1, 1000 + attempt)
+        handle = processes.start(program, str(1000 + attempt))
         for _ in range(3):
-            assert ask()[handle]["Parameters"] == ["/bin/sleep", str(1000 + attempt)]
-        assert kept_of(handle) == {"stat", "cmdline"}
+            one = ask()[handle]
+            assert (one["Parameters"], one["ModulePath"]) == ([program, str(1000 + attempt)], program)
+        assert kept_of(handle) == {"stat", "cmdline", "exe"}
         processes.end(handle)
         if with_number(processes, int(handle), "2000"):
             break
     else:
         pytest.skip("others were faster each time")
     one = ask()[handle]
-    assert one["Parameters"] == ["/bin/sleep", "2000"]
+    assert (one["Parameters"], one["ModulePath"]) == (["/bin/sleep", "2000"], os.path.realpath("/bin/sleep"))
     assert kept_of(handle) == set()  # the new one was met once
     assert ask()[handle] == one
-    assert kept_of(handle) == {"stat", "cmdline"}
+    assert kept_of(handle) == {"stat", "cmdline", "exe"}
+
+
+def test_a_program_that_is_deleted_shows_at_once(processes: Processes, backend: ProcfsBackend, tmp_path: Path) -> None:
+    program = Path(shutil.copy("/bin/sleep", tmp_path / "program"))
+    handle = processes.start(str(program), "600")
+    ask = Asked(backend, "SELECT Handle,ModulePath FROM SCX_UnixProcess")
+    for _ in range(3):
+        assert ask()[handle]["ModulePath"] == str(program)
+    program.rename(tmp_path / "other")
+    assert ask()[handle]["ModulePath"] == str(tmp_path / "other")
+    (tmp_path / "other").unlink()
+    assert ask()[handle]["ModulePath"] == f"{tmp_path / 'other'} (deleted)"
+    assert kept_of(handle) == {"stat", "exe"}
 
 
 def test_descriptors_do_not_grow_with_processes_that_come_and_go(processes: Processes, backend: ProcfsBackend) -> None:
@@ -296,9 +317,10 @@ def test_no_process_is_missing_where_descriptors_run_out(processes: Processes) -
 
 LIMITS = """
 import resource
+import shutil
 from extension.open_files import OpenFiles
 
-for soft, hard in ((13000, 13500), (800, 13000), (100, 700)):
+for soft, hard in ((17000, 17500), (800, 17000), (100, 700)):
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     files = OpenFiles()
     print(files.for_kept(), *resource.getrlimit(resource.RLIMIT_NOFILE))
@@ -312,8 +334,8 @@ def test_the_soft_limit_is_raised_as_far_as_the_hard_one() -> None:
         [sys.executable, "-c", LIMITS], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     raised, put_back = done.stdout.splitlines()[::2], done.stdout.splitlines()[1::2]
-    assert raised == ["12288 13000 13500", "12288 12800 13000", "188 700 700"]
-    assert put_back == ["13000 13500", "800 13000", "100 700"]
+    assert raised == ["16384 17000 17500", "16384 16896 17000", "188 700 700"]
+    assert put_back == ["17000 17500", "800 17000", "100 700"]
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import pytest
 
 from omi_queries import descriptors
 from omi_queries.backends.procfs import ProcfsBackend
+from omi_queries.scx.kept import NAMES
 from omi_queries.scx.process_files import Files
 
 HANDLES = [str(number) for number in range(1, 11)]
@@ -23,6 +24,7 @@ def proc(tmp_path: Path) -> Path:
         (tmp_path / handle).mkdir()
         for name in ("stat", "cmdline", "wchan"):
             (tmp_path / handle / name).write_text(f"{name} of {handle}")
+        (tmp_path / handle / "exe").symlink_to(f"/program/{handle}")
     return tmp_path
 
 
@@ -39,9 +41,11 @@ def kept(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def walk(files: Files) -> list[list[bytes | int] | list[bytes]]:
+def walk(files: Files) -> list[list[bytes | int] | list[bytes] | list[str | None]]:
+    """What :data:`NAMES` are."""
     handles = files.begin()
-    return [files.first("stat", handles, 100), files.read("cmdline", handles), files.read("wchan", handles)]
+    stats = files.first("stat", handles, 100)
+    return [stats, files.read("cmdline", handles), files.read("wchan", handles), files.links("exe", handles)]
 
 
 @pytest.fixture
@@ -62,7 +66,7 @@ def test_what_is_read_for_the_second_time_is_kept_until_the_end(proc: Path, file
     first = walk(files)
     assert kept(proc) == []
     assert walk(files) == first
-    all_of_them = sorted(f"{handle}/{name}" for handle in HANDLES for name in ("stat", "cmdline", "wchan"))
+    all_of_them = sorted(f"{handle}/{name}" for handle in HANDLES for name in NAMES)
     assert kept(proc) == all_of_them
     assert walk(files) == first
     assert kept(proc) == all_of_them
@@ -70,7 +74,7 @@ def test_what_is_read_for_the_second_time_is_kept_until_the_end(proc: Path, file
     assert kept(proc) == []
 
 
-@pytest.mark.parametrize(("limit", "held"), [(0, 0), (1, 1), (10, 10), (13, 13), (30, 30), (31, 30)])
+@pytest.mark.parametrize(("limit", "held"), [(0, 0), (1, 1), (10, 10), (13, 13), (40, 40), (41, 40)])
 def test_no_more_than_the_limit(proc: Path, files_of: Callable[[int], Files], limit: int, held: int) -> None:
     files = files_of(limit)
     answers = [walk(files) for _ in range(4)]
@@ -86,12 +90,12 @@ def test_those_that_are_not_listed_any_more_are_given_up(proc: Path, files_of: C
     (proc / "3").rename(proc / "gone")
     walk(files)
     assert [name for name in kept(proc) if name.startswith(("3/", "gone/"))] == []
-    assert len(kept(proc)) == 3 * (len(HANDLES) - 1)
+    assert len(kept(proc)) == 4 * (len(HANDLES) - 1)
     (proc / "gone").rename(proc / "3")  # another one with this number
     walk(files)
-    assert len(kept(proc)) == 3 * (len(HANDLES) - 1)
+    assert len(kept(proc)) == 4 * (len(HANDLES) - 1)
     walk(files)
-    assert len(kept(proc)) == 3 * len(HANDLES)
+    assert len(kept(proc)) == 4 * len(HANDLES)
 
 
 @pytest.mark.parametrize("name", ["stat", "cmdline", "wchan"])
@@ -114,14 +118,14 @@ def test_one_that_ended_while_it_was_kept_is_opened_anew(
 
     monkeypatch.setattr(os, "pread", pread)
     answer = walk(files)
-    assert answer[("stat", "cmdline", "wchan").index(name)][4] == b"of another"
+    assert answer[NAMES.index(name)][4] == b"of another"
     assert f"5/{name}" not in kept(proc)
-    assert len(kept(proc)) == 3 * len(HANDLES) - 1
+    assert len(kept(proc)) == 4 * len(HANDLES) - 1
     assert walk(files) == answer
     assert f"5/{name}" in kept(proc)
     old.unlink()
     again = walk(files)
-    assert again[("stat", "cmdline", "wchan").index(name)][4] == (errno.ENOENT if name == "stat" else b"")
+    assert again[NAMES.index(name)][4] == (errno.ENOENT if name == "stat" else b"")
 
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE])
@@ -152,6 +156,27 @@ def test_kept_ones_are_given_back_where_descriptors_run_out(
     for _ in range(3):
         assert walk(files) == expected
     assert len(kept(proc)) <= 3  # from now on
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EACCES])
+def test_a_link_that_cannot_be_kept_is_read_all_the_same(
+    proc: Path, files_of: Callable[[int], Files], monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    files = files_of(100)
+    expected = walk(files)
+    real = os.open
+
+    def opened(name: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if name == "4/exe":
+            raise OSError(code, "no descriptor")
+        return real(name, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", opened)
+    for _ in range(4):
+        assert walk(files) == expected
+    names = kept(proc)
+    assert "4/exe" not in names
+    assert len(names) == (39 if code == errno.EACCES else 16)  # half of those that were open: 30, and three links
 
 
 def test_with_nothing_to_give_back_the_error_is_the_answer(
@@ -216,7 +241,7 @@ def test_nothing_is_kept_where_files_may_be_replaced(proc: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("soft", "found"), [(0, 0), (512, 0), (513, 1), (1024, 512), (12_800, 12_288), (1_000_000, 12_288), (-1, 12_288)]
+    ("soft", "found"), [(0, 0), (512, 0), (513, 1), (1024, 512), (16_896, 16_384), (1_000_000, 16_384), (-1, 16_384)]
 )
 def test_most_of_what_may_be_open_is_left_to_others(soft: int, found: int) -> None:
     assert descriptors.allowance(soft) == found
