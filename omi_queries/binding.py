@@ -1,13 +1,12 @@
 """A query bound to its classes: which properties are needed, which instances pass, what is returned of them."""
 
 # Annotations are evaluated here: a named tuple compiles each one that is a text.
-from itertools import pairwise
 from typing import NamedTuple
 
 from omi_queries import classes
 from omi_queries.classes import CimClass
 from omi_queries.condition import Predicate, compile_condition, declared, unknown_property, used_properties
-from omi_queries.query import MAX_TEXT, Query, parse
+from omi_queries.query import Query, parse
 from omi_queries.types import MI_INVALID_CLASS, MI_INVALID_NAMESPACE, MI_NOT_SUPPORTED, Instance, QueryError
 
 _CURE = "to ask an OMI or CIM-XML server that has it, set omiEndpoint or omiBackend"
@@ -79,16 +78,17 @@ def bind(namespace: str, text: str, dialect: str = "wql") -> Bound:
     ForeignError: 3 unknown namespace, 5 unknown class. QueryError: 7 a class whose instances cannot be listed, 15
     anything else.
     """
+    query = parse(text, dialect)
     within = classes.namespace(namespace)
     if within is None:
         others = ", ".join(n for n in classes.namespaces() if n != classes.NAMESPACE)
         hint = f"the SCX classes are in {classes.NAMESPACE} (others: {others})"
-        raise ForeignError(MI_INVALID_NAMESPACE, f"unknown namespace {namespace[:80]!a}{_asked_for(text)}", hint)
-    query = parse(text, dialect)
+        said = f"unknown namespace {namespace[:80]!a} (for class {query.class_name[:80]})"
+        raise ForeignError(MI_INVALID_NAMESPACE, said, hint)
     asked = classes.find(query.class_name, within)
     if asked is None:
         raise _unknown_class(query, within)
-    if asked.methods_only:
+    if classes.unlisted(asked.name):
         message = f"instances of {asked.name} cannot be listed: the class has methods only"
         raise QueryError(MI_NOT_SUPPORTED, message, query.class_at)
     warnings = _check_selected(query, asked)
@@ -98,13 +98,6 @@ def bind(namespace: str, text: str, dialect: str = "wql") -> Bound:
     for one in served:
         types.update(one.types)
     return Bound(query, tuple(_selection(query, one) for one in served), types, warnings)
-
-
-def _asked_for(text: str) -> str:
-    """`` (for class X)`` where the query names one."""
-    words = text[:MAX_TEXT].split()
-    name = next((after for word, after in pairwise(words) if word.lower() == "from"), "")
-    return f" (for class {name[:80]})" if name.isascii() and name.isidentifier() else ""
 
 
 def bind_to(query: Query, cim_class: CimClass) -> Bound:

@@ -102,6 +102,12 @@ def served_by(name: str) -> list[CimClass]:
     return [get(known) for known, one in DECLARATIONS.items() if one.served and name in lineage(known)]
 
 
+def unlisted(name: str) -> bool:
+    """Whether listing the instances of class ``name`` is not supported: it, or what is below it, has methods only."""
+    below = [one for known, one in DECLARATIONS.items() if name in lineage(known)]
+    return any(one.methods_only for one in below) and not any(one.served for one in below)
+
+
 def lineage(name: str) -> list[str]:
     """``name`` and its bases, nearest first."""
     chain = [name]

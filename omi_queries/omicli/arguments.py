@@ -144,7 +144,8 @@ def instance_name(words: Sequence[str]) -> InstanceName:
         name = words[at].removeprefix("*")
         if not _NAME.fullmatch(name) or name.lower() in (known.lower() for known in keys):
             raise wrong
-        keys[name] = words[at + 1]
+        if name == words[at]:  # with an asterisk it is no key
+            keys[name] = words[at + 1]
         at += 2
     if at + 1 < len(words):
         raise UsageError("extraneous arguments after instance name")

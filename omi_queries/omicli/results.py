@@ -16,6 +16,7 @@ INVALID_PARAMETER = 4
 INVALID_CLASS = 5
 NOT_FOUND = 6
 NOT_SUPPORTED = 7
+NO_SUCH_PROPERTY = 12
 QUERY_LANGUAGE_NOT_SUPPORTED = 14
 INVALID_QUERY = 15
 
@@ -38,6 +39,7 @@ _RESULTS = {
     INVALID_CLASS: Result("MI_RESULT_INVALID_CLASS", "The specified class does not exist.", 10),
     NOT_FOUND: Result("MI_RESULT_NOT_FOUND", "The requested object cannot be found.", 13),
     NOT_SUPPORTED: Result("MI_RESULT_NOT_SUPPORTED", "The requested operation is not supported.", 11),
+    NO_SUCH_PROPERTY: Result("MI_RESULT_NO_SUCH_PROPERTY", "The specified property does not exist.", 10),
     QUERY_LANGUAGE_NOT_SUPPORTED: Result(
         "MI_RESULT_QUERY_LANGUAGE_NOT_SUPPORTED", "The query language is not recognized or supported.", 11
     ),
@@ -50,13 +52,15 @@ class OmiError(Exception):
 
     ``detail`` says what was wrong and where, for people; the standard output and error texts do not carry it.
     ``failure`` is set when no server answered: then there is no OMI_Error and the second line gives this reason.
+    ``posted``: the provider itself said so, and a provider gives no sentence.
     """
 
-    def __init__(self, code: int, detail: str = "", failure: str = "") -> None:
+    def __init__(self, code: int, detail: str = "", failure: str = "", *, posted: bool = False) -> None:
         super().__init__(detail or failure or result(code).message)
         self.code = code if code in _RESULTS else FAILED
         self.detail = detail
         self.failure = failure
+        self.posted = posted or self.code == NOT_FOUND
 
 
 def result(code: int) -> Result:
@@ -65,12 +69,12 @@ def result(code: int) -> Result:
 
 
 def error_lines(program: str, error: OmiError) -> list[str]:
-    """The lines on stderr. A missing instance has one line only, as the original prints it."""
+    """The lines on stderr: one only for what a provider says, such as that there is no such instance."""
     known = result(error.code)
     lines = [f"{program}: result: {known.symbol}"]
     if error.failure:
         lines.append(f"{program}: result: {error.failure}")
-    elif error.code != NOT_FOUND:
+    elif not error.posted:
         lines.append(f"{program}: result: {known.message}")
     return lines
 

@@ -19,10 +19,10 @@ UNITS = {
     "P": "Packets",
     "P/s": "Pages per Second",
     "T/s": "Transfers per Second",
-    "ms": "MilliSeconds",
+    "ms": "milliseconds",
     "min": "Minutes",
     "s": "Seconds",
-    "ticks": "Ticks",
+    "ticks": "ticks",
 }
 TYPES = {
     "u8": "uint8", "u16": "uint16", "u32": "uint32", "u64": "uint64", "s16": "sint16", "r64": "real64",

@@ -94,7 +94,7 @@ class Repository:
 
     def enumerate(self, cim_class: CimClass) -> list[tuple[CimClass, Instance]]:
         """The instances of a class and of its subclasses. QueryError(7) if they cannot be listed."""
-        if cim_class.methods_only:
+        if classes.unlisted(cim_class.name):
             raise QueryError(MI_NOT_SUPPORTED, f"instances of {cim_class.name} cannot be listed")
         served = classes.served_by(cim_class.name)
         return [(one, instance) for one in served for instance in self.instances(one)]

@@ -21,6 +21,11 @@ from omi_queries.types import Backend, Instance
 
 ROOT = Path(__file__).parent.parent / "fixtures" / "proc" / "vm" / "root"
 AT_US = 1_795_253_880_000_000
+LOG_FILE_KEYS = [
+    word
+    for key in ("Name", "CSCreationClassName", "CSName", "FSCreationClassName", "FSName", "CreationClassName")
+    for word in (key, "x")
+]
 SUBSCRIBE = "sub NAMESPACE --querylang 'WQL/CQL'  --queryexpr=\"select * from Indication_ClassName\""
 
 
@@ -174,9 +179,19 @@ class TestErrors:
             (["gc", "root/scx", "SELECT"], 5),
             (["gc", "root/nope", "SCX_Agent"], 3),
             (["gi", "root/scx", "{", "SCX_Nope", "Name", "x", "}"], 5),
-            (["gi", "root/scx", "{", "SCX_ProcessorStatisticalInformation", "}"], 4),
-            (["gi", "root/scx", "{", "SCX_ProcessorStatisticalInformation", "Caption", "x", "}"], 4),
-            (["gi", "root/scx", "{", "SCX_StatisticalInformation", "Name", "x", "}"], 7),
+            (["gi", "root/scx", "{", "SCX_ProcessorStatisticalInformation", "}"], 12),
+            (["gi", "root/scx", "{", "SCX_ProcessorStatisticalInformation", "Caption", "x", "}"], 12),
+            (["gi", "root/scx", "{", "SCX_FileSystem", "Name", "/", "}"], 12),
+            (["gi", "root/scx", "{", "SCX_ProcessorStatisticalInformation", "Name", "0", "Foo", "bar", "}"], 12),
+            (["gi", "root/scx", "{", "SCX_StatisticalInformation", "Name", "x", "}"], 5),
+            (["gi", "root/scx", "{", "CIM_StatisticalInformation", "}"], 5),
+            (["gi", "root/scx", "{", "SCX_LogFile", "Name", "x", "}"], 12),
+            (["gi", "root/scx", "{", "SCX_LogFile", *LOG_FILE_KEYS, "}"], -7),
+            (["ei", "root/scx", "CIM_LogicalFile"], 7),
+            (["ein", "root/scx", "CIM_LogicalFile"], 7),
+            (["cql", "root/scx", "SELECT Name FROM CIM_LogicalFile"], 7),
+            (["cql", "root/nope", "SELEC"], 15),
+            (["cql", "root/nope", "SELECT * FROM SCX_Agent"], 3),
             (["ei", "root/scx", "SCX_Agent", "--queryexpr", "SELECT Nope FROM SCX_Agent"], 15),
             (["ei", "root/scx", "SCX_Agent", "--querylang", "sql", "--queryexpr", "SELECT 1"], 14),
             (["ei", "root/scx", "X", "--querylang=CQL", "--queryexpr=SELECT * FROM SCX_Agent WHERE Name LIKE 'a'"], 15),
@@ -283,7 +298,7 @@ class TestPeople:
 class TestInstanceNames:
     def test_keys(self) -> None:
         found = instance_name(["{", "C", "Name", "a b", "*Other", "x", "}"])
-        assert (found.class_name, found.keys) == ("C", {"Name": "a b", "Other": "x"})
+        assert (found.class_name, found.keys) == ("C", {"Name": "a b"})  # the other is no key
 
     def test_without_the_closing_brace_as_the_original(self) -> None:
         assert instance_name(["{", "C", "Name", "x"]).keys == {"Name": "x"}
@@ -298,6 +313,18 @@ class TestInstanceNames:
         name = "SCX_FileSystemStatisticalInformation"
         assert Ran("gi", "root/scx", "{", name, "Name", "_Total", "}").code == 0
         assert Ran("gi", "root/scx", "{", name, "name", "_total", "}").code == 6
+
+    @pytest.mark.parametrize("more", [["IsAggregate", "false"], ["*Foo", "bar"], ["*IsAggregate", "x"]])
+    def test_what_is_no_key_does_not_count(self, more: list[str]) -> None:
+        ran = Ran("gi", "root/scx", "{", "SCX_ProcessorStatisticalInformation", "Name", "0", *more, "}")
+        assert (ran.code, "Name=0\n" in ran.out) == (0, True)
+
+    @pytest.mark.parametrize(("name", "code"), [("scx_operatingsystem", 0), ("SCX_Other", 6)])
+    def test_names_of_classes_in_keys_have_no_case(self, name: str, code: int) -> None:
+        _, *lines, _, _ = Ran("ein", "root/scx", "SCX_OperatingSystem").out.splitlines()
+        keys = dict(line.strip().removeprefix("[Key] ").split("=", 1) for line in lines if "=" in line)
+        words = [word for key, value in (keys | {"CreationClassName": name}).items() for word in (key, value)]
+        assert Ran("gi", "root/scx", "{", "SCX_OperatingSystem", *words, "}").code == code
 
 
 @given(st.lists(st.text(min_size=0, max_size=12), max_size=8))
