@@ -126,6 +126,8 @@ class _Recorder:
 def record(args: argparse.Namespace, clock: Callable[[], float], wait: Callable[[float], bool]) -> int:
     """``clock`` gives Unix s; ``wait`` waits that many seconds and returns True when it is time to stop."""
     namespace = args.namespace or classes.NAMESPACE
+    if not args.classes and classes.namespace(namespace) not in (classes.NAMESPACE, None):
+        return _fail(f"which classes of {namespace}? name each with --class; the usual ones are in {classes.NAMESPACE}")
     try:
         backend = open_source(args, os.environ, _say)
     except (SourceOptionError, QueryError) as error:

@@ -166,8 +166,10 @@ def query(args: argparse.Namespace, sleep: Callable[[float], None] = time.sleep)
         _say(f"note: {reason}")
     if args.json:
         print(json.dumps(reading.instances, indent=2))
-    elif reading.instances:
+    elif any(reading.instances):
         print(render(reading.instances, terminal.size((120, 24)).columns))
+    elif reading.instances:
+        _say(f"note: {len(reading.instances)} matched, without any of the selected properties")
     else:
         _say("note: no instance matches")
     return 0

@@ -18,12 +18,11 @@ from typing import Any
 
 from omi_queries import classes
 from omi_queries.classes import CimClass
-from omi_queries.types import CimValue, Instance
+from omi_queries.types import CIM_DATETIME, CimValue, Instance
 
 SOCKETS = ("json", "djson")
 
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)\Z", re.ASCII)
-_DATETIME = re.compile(r"\d{14}\.\d{6}[+-]\d{3}\Z|\d{8}\d{6}\.\d{6}:000\Z", re.ASCII)
 _REAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\Z|NaN\Z|[+-]?Inf(inity)?\Z", re.ASCII | re.IGNORECASE)
 _DIGITS = re.compile(r"-?\d{1,20}\Z", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
@@ -264,6 +263,6 @@ def checked(kind: str, value: object) -> CimValue:
         return value
     if not isinstance(value, str):
         raise ValueError(f"is {kind} and must be text")
-    if kind == "datetime" and not _DATETIME.match(value):
+    if kind == "datetime" and not CIM_DATETIME.fullmatch(value):
         raise ValueError("is datetime and must look like 20261121091618.747502+000")
     return value

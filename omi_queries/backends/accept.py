@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from omi_queries import classes
 from omi_queries.backends.source import RawInstance
 from omi_queries.classes import CimClass
-from omi_queries.types import CimValue, Instance
+from omi_queries.types import CIM_DATETIME, CimValue, Instance
 
 MAX_TEXT = 64 * 1024
 MAX_ITEMS = 4096
 _BITS = {f"{sign}int{size}": (sign, size) for sign in "us" for size in (8, 16, 32, 64)}
-_DATETIME = re.compile(r"\d{14}\.[\d*]{6}(?:[+-]\d{3}|:000)|\d{8}[\d*]{6}\.[\d*]{6}(?:[+-]\d{3}|:000)", re.ASCII)
 
 Skip = Callable[[str], None]
 
@@ -85,6 +83,8 @@ def checked(value: Any, cim_type: str) -> Any:
             raise ValueRejectedError(f"not a list but {_kind(value)}")
         if len(value) > MAX_ITEMS:
             raise ValueRejectedError(f"a list of more than {MAX_ITEMS} items")
+        if None in value:
+            raise ValueRejectedError("a list with NULL in it")
         return [checked(item, cim_type[:-2]) for item in value]
     if cim_type in _BITS:
         return _integer(value, *_BITS[cim_type])
@@ -102,7 +102,7 @@ def checked(value: Any, cim_type: str) -> Any:
         raise ValueRejectedError(f"no text but {_kind(value)}")
     if len(value) > MAX_TEXT:
         raise ValueRejectedError(f"longer than {MAX_TEXT} characters")
-    if cim_type == "datetime" and not _DATETIME.fullmatch(value):
+    if cim_type == "datetime" and not CIM_DATETIME.fullmatch(value):
         raise ValueRejectedError("no CIM datetime of 25 characters")
     return value
 

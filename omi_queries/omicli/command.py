@@ -118,10 +118,6 @@ class _Run:
         if not _right_count(command, len(words)) or (command == "sub" and options.queryexpr is None):
             _write(self._world.err, texts.usage(self._program, command) + "\n")
             return 4
-        if command in texts.REFUSED:
-            from omi_queries.omicli.results import NOT_SUPPORTED, OmiError
-
-            return self._failed(OmiError(NOT_SUPPORTED, f"{command} is refused: this command only reads"))
         return self._carry_out(command, started)
 
     def _carry_out(self, command: str, started: float) -> int:
@@ -129,7 +125,9 @@ class _Run:
         from omi_queries.types import QueryError
 
         try:
-            if self._options.hostname:
+            if command in texts.REFUSED:
+                self._refuse(command)
+            elif self._options.hostname:
                 self._remotely(command)
             else:
                 self._locally(command)
@@ -142,6 +140,19 @@ class _Run:
         except OmiError as error:
             return self._failed(error)
         return self._summary(started)
+
+    def _refuse(self, command: str) -> None:
+        """Say what is wrong with a command that is not carried out, or else that it is not."""
+        from omi_queries.omicli.results import NOT_SUPPORTED, OmiError
+
+        if command == "iv":
+            from omi_queries.omicli.local import find_class
+
+            words = self._options.words[2:]
+            name = instance_name(words[: words.index("}") + 1] if "}" in words else words)
+            if not self._options.hostname:
+                find_class(self._options.words[1], name.class_name)
+        raise OmiError(NOT_SUPPORTED, f"{command} is refused: this command only reads")
 
     def _locally(self, command: str) -> None:
         from omi_queries.omicli import local

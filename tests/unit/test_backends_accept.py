@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omi_queries import classes
+from omi_queries import classes, recording
 from omi_queries.backends.accept import ValueRejectedError, accept, checked
 from omi_queries.backends.source import RawInstance
 
@@ -29,12 +29,15 @@ DISK = classes.get("SCX_DiskDriveStatisticalInformation")
         ("x", "string"),
         ("20261121091618.747502+000", "datetime"),
         ("00000012030405.000006:000", "datetime"),
+        ("20261121******.******+000", "datetime"),
+        ("00000012******.******:000", "datetime"),
         ([1, 2], "uint16[]"),
         ([], "string[]"),
     ],
 )
 def test_values_that_fit(value: object, cim_type: str) -> None:
     assert checked(value, cim_type) == value
+    assert recording.checked(cim_type, value) == value  # what was accepted can be recorded and read again
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,9 @@ def test_values_that_fit(value: object, cim_type: str) -> None:
         ("yesterday", "datetime"),
         (1, "uint16[]"),
         ([1, "x"], "uint16[]"),
+        ([1, None], "uint16[]"),
+        (["a", None], "string[]"),
+        ("2026112*091618.747502+000", "datetime"),
         ([0] * 5000, "uint16[]"),
     ],
 )

@@ -66,6 +66,13 @@ def test_nothing_found_is_not_an_error(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == "lad query: note: no instance matches\n"
 
 
+def test_instances_without_the_selected_properties_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _ = run("--root", str(ROOT), "SELECT name FROM SCX_MemoryStatisticalInformation")
+    out, err = capsys.readouterr()
+    assert (code, out) == (0, "")
+    assert err.splitlines()[-1] == "lad query: note: 1 matched, without any of the selected properties"
+
+
 def test_warning_for_a_wrongly_cased_property(capsys: pytest.CaptureFixture[str]) -> None:
     code, _ = run("--root", str(ROOT), "--json", "select name from SCX_MemoryStatisticalInformation")
     out, err = capsys.readouterr()

@@ -184,6 +184,14 @@ def test_wrong_wishes_leave_no_file(
     assert not out.exists()
 
 
+def test_another_namespace_needs_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["-o", str(tmp_path / "r"), "--root", ROOT, "--namespace", "root/omi", "--count", "1"]
+    assert run(Time(0.0), *argv) == 1
+    assert capsys.readouterr().err.count("--class") == 1
+    assert run(Time(0.0), *argv, "--class", "OMI_Identify") == 0
+    assert lines(tmp_path / "r")[0]["class"] == "OMI_Identify"
+
+
 def test_an_unknown_class_is_named_without_a_place_in_a_query_that_nobody_typed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
