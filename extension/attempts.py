@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from extension.sinks.base import SinkError
+from extension.sinks.errors import MAX_RETRY_AFTER
 from extension.sinks.rules import RESET
 
 RETRY_CAP_S = 60.0
@@ -15,13 +16,14 @@ _MOST_DOUBLINGS = 30
 
 
 def pause(error: BaseException | None, attempt: int) -> float:
-    """Seconds after the ``attempt``-th failure in a row: what the service asked for, else exponential with jitter.
+    """Seconds after the ``attempt``-th failure in a row: what the service asked for (up to an hour), else exponential
+    with jitter.
 
     Capped at 60 s for connections and server errors, at 5 min where a person has to act. A connection that was kept
     and is gone at the next use is an ordinary thing: then the second attempt follows at once.
     """
     if isinstance(error, SinkError) and error.retry_after is not None:
-        return min(max(error.retry_after, LEAST_WAIT_S), SLOW_CAP_S)
+        return min(max(error.retry_after, LEAST_WAIT_S), MAX_RETRY_AFTER)
     if isinstance(error, SinkError) and stale(error, attempt):
         return 0.0
     slow = isinstance(error, SinkError) and error.reaction == "slow"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from extension.store import carry
-from extension.store.database import StoreError, inode, open_reader
+from extension.store.database import StoreError, inodes, open_reader
 
 
 class Acknowledgements:
@@ -19,16 +19,17 @@ class Acknowledgements:
         self._path = path
         self._report = report
         self._db: sqlite3.Connection | None = None
-        self._inode = 0
+        self._inodes = (0, 0)
         self._version = -1
 
     def _open(self) -> sqlite3.Connection | None:
         """The file; anew if it was replaced by another."""
-        found = inode(self._path)
-        if self._db is not None and found != self._inode:
+        found = inodes(self._path)
+        if self._db is not None and found != self._inodes:
             self.close()
-        if self._db is None and found:
-            self._db, self._inode = open_reader(self._path), found
+        if self._db is None and found[0]:
+            self._db = open_reader(self._path)
+            self._inodes = found[0], inodes(self._path)[1]  # opening it may have made the second
         return self._db
 
     def unchanged(self) -> bool:

@@ -23,7 +23,7 @@ from extension.store.bounds import free_bytes as disk_free
 from extension.store.database import (
     Connection,
     StoreError,
-    inode,
+    inodes,
     is_corrupt,
     is_full,
     open_checked,
@@ -100,7 +100,7 @@ class CollectorStore:
             thin_samples=self.samples.thin,
             free=free_bytes or partial(disk_free, folder),
         )
-        self._inode = inode(self.path)
+        self._inodes = inodes(self.path)
         self._ticks.load(self.number(deferred.LAST, float), self._tell_damage, report)
         self._take_in()
         self._catch_up(folder)
@@ -161,8 +161,8 @@ class CollectorStore:
                 )
 
     def in_place(self) -> bool:
-        """Whether the file is still the one at its path: what is written into a removed one is seen by nobody."""
-        return inode(self.path) == self._inode
+        """Whether the files are still those at their path: what is written into removed ones is seen by nobody."""
+        return inodes(self.path) == self._inodes
 
     # -- transactions
 

@@ -82,32 +82,44 @@ def open_writer(path: str, script: str, *, max_bytes: int | None = None) -> Conn
         db = sqlite3.connect(
             path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False, factory=Connection
         )
-        db.text_factory = _LENIENT
-        db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # before the first table, or it is without effect
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")
-        db.execute("PRAGMA journal_size_limit=4194304")
-        db.execute("PRAGMA cache_size=-512")
-        db.executescript(f"BEGIN IMMEDIATE;{script};COMMIT;")  # at once: a reader never sees half a schema
-        if max_bytes is not None:  # after the schema: a full file of an earlier version can be opened all the same
-            size = db.execute("PRAGMA page_size").fetchone()[0]
-            db.execute(f"PRAGMA max_page_count={max(64, max_bytes // size)}")
+        with _closed_on_error(db):
+            db.text_factory = _LENIENT
+            db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # before the first table, or it is without effect
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")
+            db.execute("PRAGMA journal_size_limit=4194304")
+            db.execute("PRAGMA cache_size=-512")
+            db.executescript(f"BEGIN IMMEDIATE;{script};COMMIT;")  # at once: a reader never sees half a schema
+            if max_bytes is not None:  # after the schema: a full file of an earlier version can be opened all the same
+                size = db.execute("PRAGMA page_size").fetchone()[0]
+                db.execute(f"PRAGMA max_page_count={max(64, max_bytes // size)}")
     except (OSError, sqlite3.Error, UnicodeDecodeError) as error:  # SQLite quotes damaged names in its messages
         raise StoreError(f"cannot open the store {path}: {error}; check free space and permissions") from error
     return db
+
+
+@contextmanager
+def _closed_on_error(db: sqlite3.Connection) -> Iterator[None]:
+    """A connection that outlives the renaming of its file would remove the ``-shm`` of the one that takes its place:
+    within a process SQLite knows files by their inodes and removes them by the names that they had."""
+    try:
+        yield
+    except BaseException:
+        db.close()
+        raise
 
 
 def open_checked(path: str, script: str, *, max_bytes: int | None = None) -> Connection:
     """As :func:`open_writer`, and all pages are looked at. Raises StoreError; :func:`is_corrupt` knows its cause."""
     db = open_writer(path, script, max_bytes=max_bytes)
     try:
-        found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
-        if found != "ok":
-            raise sqlite3.DatabaseError(f"malformed: {' '.join(found.split())[:200]}")
-        _check_columns(db, script)
-        _check_numbers(db, script)
+        with _closed_on_error(db):
+            found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+            if found != "ok":
+                raise sqlite3.DatabaseError(f"malformed: {' '.join(found.split())[:200]}")
+            _check_columns(db, script)
+            _check_numbers(db, script)
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        db.close()
         raise StoreError(f"cannot use the store {path}: {error}") from error
     return db
 
@@ -143,6 +155,11 @@ def inode(path: str) -> int:
         return 0
 
 
+def inodes(path: str) -> tuple[int, int]:
+    """:func:`inode` of a database and of the index of its log, which its readers and its writer share."""
+    return inode(path), inode(path + "-shm")
+
+
 def set_aside(path: str) -> str:
     """Rename a damaged file and its logs out of the way; where it is then."""
     aside = path + ".corrupt"
@@ -165,10 +182,12 @@ def open_reader(path: str) -> sqlite3.Connection | None:
         db = sqlite3.connect(
             f"file:{quoted}?mode=rw", uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
         )
-        db.text_factory = _LENIENT
-        db.execute("PRAGMA query_only=ON")
-        db.execute("PRAGMA cache_size=-512")
-        if db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
+        with _closed_on_error(db):
+            db.text_factory = _LENIENT
+            db.execute("PRAGMA query_only=ON")
+            db.execute("PRAGMA cache_size=-512")
+            empty = db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+        if empty:
             db.close()
             return None
     except (sqlite3.Error, UnicodeDecodeError) as error:

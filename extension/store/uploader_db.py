@@ -18,7 +18,7 @@ from extension.rows.edm import Row
 from extension.store import carry, drops
 from extension.store.database import (
     StoreError,
-    inode,
+    inodes,
     is_corrupt,
     is_full,
     open_checked,
@@ -81,7 +81,7 @@ class UploaderStore:
         self._outbox_path = os.path.join(folder, "collector.db")
         self._lock = threading.Lock()
         self._reader: sqlite3.Connection | None = None
-        self._outbox_inode = 0
+        self._outbox_inodes = (0, 0)
         self._unwritten: list[_Ack] = []
         self._adopting = ""
         self._generation: str | None = None
@@ -99,14 +99,14 @@ class UploaderStore:
             self.replaced = str(error.__cause__ or error)
             set_aside(self.path)
             self.db = open_writer(self.path, _SCHEMA)  # acknowledgements are re-made: re-sent rows replace themselves
-        self._inode = inode(self.path)
+        self._inodes = inodes(self.path)
         # A long log would be room taken from the collector, on a full disk all of it.
         self.db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}").fetchone()
         carry.into_uploader(self.db, self._outbox_path, clock())
 
     def in_place(self) -> bool:
-        """Whether the file is still the one at its path: what is written into a removed one is seen by nobody."""
-        return inode(self.path) == self._inode
+        """Whether the files are still those at their path: what is written into removed ones is seen by nobody."""
+        return inodes(self.path) == self._inodes
 
     def pending(
         self, moniker: str, limit: int = 20, fresh: int = 0, without: Collection[str | int] = ()
@@ -191,13 +191,15 @@ class UploaderStore:
 
     def _outbox(self) -> sqlite3.Connection | None:
         """The reader, and its outbox's generation adopted: acknowledgements of another outbox mean nothing."""
-        if self._reader is not None and inode(self._outbox_path) != self._outbox_inode:
+        if self._reader is not None and inodes(self._outbox_path) != self._outbox_inodes:
             self._close_reader()
         if self._reader is None:
             self._reader = open_reader(self._outbox_path)
             if self._reader is None:
                 return None
-            self._outbox_inode = os.stat(self._outbox_path).st_ino
+            self._outbox_inodes = inodes(self._outbox_path)
+            if not self._outbox_inodes[0]:  # it was moved away meanwhile
+                raise FileNotFoundError(self._outbox_path)
         row = self._reader.execute("SELECT value FROM meta WHERE key='generation'").fetchone()
         if row is None:
             return None

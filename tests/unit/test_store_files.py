@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -150,6 +154,48 @@ def test_a_damaged_store_is_set_aside_and_said(tmp_path: Path) -> None:
     with store.transaction():
         store.queue([_batch()], 1.0)
     assert len(UploaderStore(str(tmp_path)).pending("m")) == 1
+
+
+@pytest.mark.parametrize("size", [100, 4096, 0.5, -4096])
+def test_what_takes_the_place_of_a_truncated_store_is_seen_by_others(tmp_path: Path, size: float) -> None:
+    store = _store(tmp_path)
+    for number in range(300):
+        with store.transaction():
+            store.queue([_batch(f"T{number}", 10)], 1.0)
+    store.close()
+    path = tmp_path / "collector.db"
+    whole = path.stat().st_size
+    os.truncate(path, int(whole * size if 0 < size < 1 else size if size > 0 else whole + size))
+    said: list[str] = []
+    store = _store(tmp_path, report=said.append)
+    gc.collect()  # whatever was left of the old one
+    assert "collector.db.corrupt" in said[0]
+    assert [name for name in _open_files() if "collector.db" in name and "(deleted)" in name] == []
+    with store.transaction():
+        store.queue([_batch("New")], 2.0)
+    program = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT tbl FROM outbox').fetchone())"
+    seen = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, timeout=60)
+    assert seen.stdout == "New\n", seen.stderr
+    assert store.in_place()
+    store.close()
+
+
+def _open_files() -> list[str]:
+    found = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return found
+
+
+def test_a_removed_index_of_the_log_is_noticed(tmp_path: Path) -> None:
+    store, uploads = _store(tmp_path), UploaderStore(str(tmp_path))
+    assert store.in_place()
+    assert uploads.in_place()
+    for name in ("collector.db-shm", "uploader.db-shm"):
+        (tmp_path / name).unlink()
+    assert not store.in_place()
+    assert not uploads.in_place()
 
 
 def test_the_size_cap_drops_the_oldest_batches_counted(tmp_path: Path) -> None:

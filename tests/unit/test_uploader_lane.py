@@ -156,7 +156,8 @@ def test_waits_grow_to_their_caps_and_obey_the_service() -> None:
     assert slow[0] >= 10
     assert slow[-1] == 300
     assert wait_for_sink(_state(_error("retry", retry_after=7.0), 1)) == 7.0
-    assert wait_for_sink(_state(_error("retry", retry_after=9999.0), 1)) == 300
+    assert wait_for_sink(_state(_error("retry", retry_after=900.0), 1)) == 900.0
+    assert wait_for_sink(_state(_error("retry", retry_after=9999.0), 1)) == 3600
 
 
 def test_what_is_worth_retrying() -> None:
