@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -36,3 +39,30 @@ def test_a_removed_file_is_noticed(tmp_path: Path, component: str) -> None:
             known = balance.delivered + balance.queued + sum(balance.dropped.values())
             # what a removed uploader.db knew and the collector did not is sent once more, or was already taken note of
             assert balance.produced == known, (table, balance, bed.describe())
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_what_comes_after_a_truncated_store_is_uploaded_and_kept(tmp_path: Path, share: float) -> None:
+    account = Account("m", "local", "key", "c2VjcmV0LWtleS0x", f"file://{tmp_path}/tables.db", True)
+    with daemon(tmp_path) as bed:
+        bed.configure(document(account, rate=1, period=2, raw=True), upload_spread_s=0)
+        bed.start()
+        bed.wait_healthy()
+        until(lambda: _delivered(bed) > 0, 30, bed.describe)
+        bed.stop()
+        path = bed.state / "collector.db"
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        os.truncate(path, int(path.stat().st_size * share))
+        bed.start()
+        bed.wait_healthy()
+        assert "collector.db.corrupt and a new one was started" in bed.log.read_text()
+        known = _delivered(bed)
+        until(lambda: _delivered(bed) > known + 20, 30, bed.describe)
+        known = _delivered(bed)
+        bed.kill("collector")
+        until(lambda: _delivered(bed) > known + 10, 30, bed.describe)
+        bed.stop()
+        for table, balance in ledger.read(str(bed.state)).items():
+            ended = balance.delivered + balance.queued + sum(balance.dropped.values())
+            assert balance.produced == ended, (table, balance, bed.describe())
