@@ -8,7 +8,7 @@ from typing import Any
 
 from omi_queries.backends.accept import accept
 from omi_queries.backends.foreign import ForeignAnswers
-from omi_queries.backends.source import Question, RefusedError, Source, SourceError, wait_for
+from omi_queries.backends.source import Question, RefusedError, Source, SourceError, wait_for, wait_until_put
 from omi_queries.binding import Bound, ForeignError, Selection, bind
 from omi_queries.types import MI_FAILED, Instance, Reading
 
@@ -43,8 +43,11 @@ class Answers:
         """The classes asked for."""
         return ", ".join(question.class_name for _, question in self.questions)
 
-    def read(self, timeout: float) -> Reading:
-        """The reading within ``timeout`` seconds for all classes; SourceError or RefusedError otherwise."""
+    def read(self, timeout: float, start_s: float = 0.0) -> Reading:
+        """The reading within ``timeout`` seconds for all classes; SourceError or RefusedError otherwise.
+
+        ``start_s``: what the source may take besides to be ready to be asked.
+        """
         until = self._monotonic() + timeout
         skipped: dict[str, int] = {}
 
@@ -54,7 +57,10 @@ class Answers:
         found: list[Instance] = []
         for selection, question in self.questions:
             self.asked = question
-            raw = wait_for(self._source.ask(question), max(0.0, until - self._monotonic()))
+            exchange = self._source.ask(question)
+            if start_s:
+                until += wait_until_put(exchange, start_s, self._monotonic)
+            raw = wait_for(exchange, max(0.0, until - self._monotonic()), timeout)
             full = accept(raw, selection.cim_class, selection.needs, self._source.name, skip)
             if not full and (raw or question.class_name in _NEVER_EMPTY):
                 why = next(iter(skipped), f"{self._source.name} gave no instance of {question.class_name}")
@@ -78,7 +84,6 @@ class DirectStream:
     def __init__(self, answers: Answers | ForeignAnswers, source: Source, deadline_s: float) -> None:
         self._answers = answers
         self._where = f"{source.name} ({source.where}): "
-        self._timeout = START_S + deadline_s
         self._deadline_s = deadline_s
 
     def prime(self) -> None:
@@ -87,13 +92,12 @@ class DirectStream:
     def read(self, tick: float) -> Reading:  # noqa: ARG002  # every reading is a new question
         """Ask now. SourceError or RefusedError without an answer."""
         try:
-            reading = self._answers.read(self._timeout)
+            reading = self._answers.read(self._deadline_s, START_S)
         except RefusedError as error:
             asked = self._answers.asked.class_name if self._answers.asked else self._answers.names
             raise RefusedError(error.code, f"{self._where}{asked}: {error}") from None
         except SourceError as error:
             raise SourceError(f"{self._where}{error}", error.code) from None
-        self._timeout = self._deadline_s
         return reading
 
     def state(self) -> dict[str, Any] | None:
@@ -106,7 +110,7 @@ class DirectStream:
 
 
 class DirectBackend:
-    """Answers from ``source`` only; each question has ``deadline_s`` seconds."""
+    """Answers from ``source`` only; each query has ``deadline_s`` seconds from when it is put."""
 
     def __init__(self, source: Source, deadline_s: float = DEADLINE_S) -> None:
         self.name = source.name

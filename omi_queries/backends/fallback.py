@@ -14,12 +14,11 @@ from typing import Any
 from omi_queries.backends.direct import START_S, Answers
 from omi_queries.backends.foreign import ForeignAnswers
 from omi_queries.backends.procfs import ProcfsBackend, ProcfsStream
-from omi_queries.backends.source import Exchange, Question, RefusedError, Source, SourceError
+from omi_queries.backends.retry import RETRY_FIRST_S, RETRY_MAX_S, Retry
+from omi_queries.backends.source import Exchange, Question, RefusedError, Source, SourceError, no_answer, not_ready
 from omi_queries.binding import ForeignError
 from omi_queries.types import MI_FAILED, QueryError, Reading
 
-RETRY_FIRST_S = 10.0
-RETRY_MAX_S = 300.0
 LOOK_S = 0.25
 """How often an answer that is awaited beside the samples is looked for."""
 PROBE_S = 2.0
@@ -27,24 +26,6 @@ PROBE_S = 2.0
 
 Report = Callable[[str, str], None]
 """Called with a level (``info`` or ``warning``) and a line, once per change of state."""
-
-
-class Retry:
-    """When to try again: 10 s after the first failure, twice as long after each further one, 5 min at most."""
-
-    def __init__(self, first_s: float, most_s: float) -> None:
-        self._first_s, self._most_s = first_s, most_s
-        self._delay = first_s
-        self.at = 0.0
-
-    def failed(self, now: float) -> None:
-        """Not before ``at``."""
-        self.at = now + self._delay
-        self._delay = min(self._delay * 2, self._most_s)
-
-    def worked(self) -> None:
-        """The next failure is a first one again."""
-        self._delay = self._first_s
 
 
 class FallbackBackend:
@@ -101,6 +82,10 @@ class FallbackBackend:
         """For a class that the source does not answer."""
         return Retry(*self._retry_times)
 
+    def reason(self) -> str:
+        """Why samples do not come from the source; "" if they do."""
+        return self.why or ("" if self.good else "it has not answered yet")
+
     def say(self, level: str, text: str) -> None:
         """Report a change of state."""
         self._report(level, f"{self.source.name} ({self.source.where}): {text}")
@@ -154,10 +139,10 @@ class FallbackBackend:
             allowed = self.source.probe_s or max(allowed, PROBE_S)
         if sent is not None and now - sent > allowed:
             self._abandon()
-            self._lost(f"no answer within {allowed:.3g} s")
+            self._lost(no_answer(allowed))
         elif sent is None and now - self._probe_begun > START_S:
             self._abandon()
-            self._lost(f"it could not be made ready to ask within {START_S:.0f} s")
+            self._lost(not_ready(START_S))
 
     def _abandon(self) -> None:
         if self._probe is not None:
@@ -172,6 +157,10 @@ class FallbackBackend:
     def _lost(self, why: str) -> None:
         self.good = False
         self._retry.failed(self.monotonic())
+        self._missed(why)
+
+    def _missed(self, why: str) -> None:
+        """Samples do not come from the source: say so if the reason is new."""
         if why != self.why:
             self.why = why
             self.say("warning", f"{why}; samples come from /proc")
@@ -186,8 +175,8 @@ class FallbackBackend:
         """
         if tick != self._tick:
             self._tick, self._spent = tick, 0.0
-        self._first_wait(self._patience_s)
-        self._patience_s = 0.0
+        if self._patience_s:
+            self._wait_patiently()
         if alone:
             self._spent += self._first_wait(self._deadline_s - self._spent)
         self.attend()
@@ -207,6 +196,13 @@ class FallbackBackend:
             self._spent += self.monotonic() - begun
         self._retry.worked()
         return reading
+
+    def _wait_patiently(self) -> None:
+        """Before the very first reading. One who waited in vain is told; what is under way then goes on."""
+        patience_s, self._patience_s = self._patience_s, 0.0
+        self._first_wait(patience_s)
+        if self._probe is not None and not self.why:
+            self._missed(not_ready(patience_s) if self._probe.sent_at() is None else no_answer(patience_s))
 
     def _first_wait(self, patience_s: float) -> float:
         """Wait for the source to show for the first time whether it works; returns the seconds that this took."""
@@ -249,7 +245,7 @@ class Better:
 
     def why(self) -> str:
         """Why there was no answer, with the name of the source."""
-        why = self._backend.why or self._refused
+        why = self._backend.reason() or self._refused
         return f"{self._backend.source.name} ({self._backend.source.where}): {why}" if why else ""
 
     def _refuse(self, error: RefusedError) -> None:
@@ -316,8 +312,8 @@ class LoneStream:
         """The source's answer; QueryError with the reason if there is none."""
         reading = self._better.read(tick)
         if reading is None:
-            why = self._better.why() or "the server that may have it has not answered yet"
-            raise QueryError(self._better.code, f"no {self._better.names}, which /proc does not have: {why}")
+            why = f"no {self._better.names}, which /proc does not have: {self._better.why()}"
+            raise QueryError(self._better.code, why)
         return reading
 
     def state(self) -> dict[str, Any] | None:

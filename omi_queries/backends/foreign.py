@@ -13,7 +13,7 @@ from typing import Any
 
 from omi_queries import classes
 from omi_queries.backends.accept import Skip, ValueRejectedError, checked
-from omi_queries.backends.source import Question, RawInstance, RefusedError, Source, wait_for
+from omi_queries.backends.source import Question, RawInstance, RefusedError, Source, wait_for, wait_until_put
 from omi_queries.binding import Bound, bind_to, meant
 from omi_queries.classes import CimClass, Property
 from omi_queries.condition import declared
@@ -56,8 +56,11 @@ class ForeignAnswers:
         """The class asked for."""
         return self._query.class_name
 
-    def read(self, timeout: float) -> Reading:
-        """The reading within ``timeout`` seconds; SourceError or RefusedError otherwise."""
+    def read(self, timeout: float, start_s: float = 0.0) -> Reading:
+        """The reading within ``timeout`` seconds; SourceError or RefusedError otherwise.
+
+        ``start_s``: what the source may take besides to be ready to be asked.
+        """
         name, source = self._query.class_name, self._source.name
         self.asked = Question(self._namespace, name, (), foreign=True)
         skipped: dict[str, int] = {}
@@ -67,7 +70,10 @@ class ForeignAnswers:
             skipped[key] = skipped.get(key, 0) + 1
 
         try:
-            raw = wait_for(self._source.ask(self.asked), timeout)
+            exchange = self._source.ask(self.asked)
+            if start_s:
+                wait_until_put(exchange, start_s, self._monotonic)
+            raw = wait_for(exchange, timeout)
         except RefusedError as error:
             raise self._explained(error) from None
         types, found = accept_foreign(raw, name, source, skip)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from omi_queries.types import MI_FAILED, QueryError
@@ -10,6 +11,7 @@ from omi_queries.types import MI_FAILED, QueryError
 _NO_TYPES: Mapping[str, str] = {}
 MAX_REASON = 300
 """Characters of what another program said that may stand in a message."""
+_STEP_S = 0.1
 
 
 class SourceError(QueryError):
@@ -90,8 +92,11 @@ def one_line(text: str) -> str:
     return folded if len(folded) <= MAX_REASON else folded[: MAX_REASON - 4] + " ..."
 
 
-def wait_for(exchange: Exchange, timeout: float) -> list[RawInstance]:
-    """The answer within ``timeout`` seconds; SourceError (and the exchange is abandoned) if there is none by then."""
+def wait_for(exchange: Exchange, timeout: float, named: float | None = None) -> list[RawInstance]:
+    """The answer within ``timeout`` seconds; SourceError (and the exchange is abandoned) if there is none by then.
+
+    ``named``: the seconds that the error names, where these are the rest of them.
+    """
     try:
         if exchange.advance(timeout):
             return exchange.result()
@@ -99,4 +104,28 @@ def wait_for(exchange: Exchange, timeout: float) -> list[RawInstance]:
         exchange.abandon()
         raise
     exchange.abandon()
-    raise SourceError(f"no answer within {timeout:.3g} s")
+    raise SourceError(no_answer(timeout if named is None else named))
+
+
+def wait_until_put(exchange: Exchange, start_s: float, monotonic: Callable[[], float] = time.monotonic) -> float:
+    """Wait for the means to ask; returns the seconds that this took. SourceError (and the exchange is abandoned) if
+    they are not ready within ``start_s`` seconds."""
+    begun = monotonic()
+    try:
+        while exchange.sent_at() is None and not exchange.advance(_STEP_S):
+            if monotonic() - begun >= start_s:
+                raise SourceError(not_ready(start_s))
+    except BaseException:
+        exchange.abandon()
+        raise
+    return monotonic() - begun
+
+
+def no_answer(seconds: float) -> str:
+    """What is wrong with a source that was asked so long ago."""
+    return f"no answer within {seconds:.3g} s"
+
+
+def not_ready(seconds: float) -> str:
+    """What is wrong with a source that could not even be asked for so long."""
+    return f"it could not be made ready to ask within {seconds:.3g} s"

@@ -194,7 +194,8 @@ def test_a_source_that_never_gets_ready_is_given_up(bench: Bench) -> None:
     bench.script.started = False
     stream = bench.backend.open("root/scx", ASKED)
     reading = stream.read(1.0)
-    assert (reading.source, reading.why) == ("procfs", "")  # nothing is known of it yet
+    assert (reading.source, reading.why) == ("procfs", "script (there): it has not answered yet")
+    assert bench.said == []  # nothing is known of it yet
     bench.now.at += 21
     assert "could not be made ready" in stream.read(2.0).why
 
@@ -248,6 +249,44 @@ def test_raw_counters_are_those_of_proc(bench: Bench) -> None:
     stream.prime()
     assert stream.state() == stream._behind.state()
     assert stream.restore({"version": 0}) is False
+
+
+@pytest.mark.parametrize(
+    ("started", "why"),
+    [(True, "no answer within 1.5 s"), (False, "it could not be made ready to ask within 1.5 s")],
+)
+def test_a_first_reading_that_waited_in_vain_says_so(bench: Bench, started: bool, why: str) -> None:
+    """The patience of a command may end before the probe's own time does, which goes on."""
+    bench.backend._patience_s = 1.5
+    bench.script.outcome, bench.script.started = None, started
+    stream, begun = bench.backend.open("root/scx", ASKED), bench.now.at
+    reading = stream.read(1.0)
+    assert bench.now.at - begun == pytest.approx(1.5)
+    assert (reading.source, reading.why) == ("procfs", f"script (there): {why}")
+    assert bench.said == [f"warning script (there): {why}; samples come from /proc"]
+    assert bench.script.abandoned == 0
+    assert stream.read(2.0).source == "procfs"
+    assert bench.now.at - begun == pytest.approx(1.5)  # nothing waits twice
+    bench.script.outcome, bench.script.started = ANSWER, True
+    assert stream.read(3.0).source == "script"
+    assert bench.said[1:] == ["info script (there): answers again; samples come from it"]
+
+
+def test_a_probe_that_ends_after_the_patience_is_repeated_with_growing_delay(bench: Bench) -> None:
+    bench.backend._patience_s = 2.0  # as long as the probe has
+    bench.script.outcome = None
+    stream = bench.backend.open("root/scx", ASKED)
+    stream.read(1.0)
+    bench.now.at += 0.5
+    assert stream.read(2.0).why == "script (there): no answer within 2 s"
+    assert bench.script.abandoned == 1
+    assert bench.backend.attention_in() == pytest.approx(10)
+    bench.now.at += 10
+    bench.backend.attend()
+    bench.now.at += 2.5
+    bench.backend.attend()
+    assert bench.backend.attention_in() == pytest.approx(20)
+    assert len(bench.said) == 1  # the reason is the same
 
 
 @pytest.mark.parametrize(("rates", "seconds"), [([], 5.0), ([60, 15], 5.0), ([60, 4], 2.0), ([1], 0.5)])
