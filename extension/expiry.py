@@ -62,12 +62,13 @@ def stage(left_s: float) -> int | None:
     return min(reached) if reached else None
 
 
-def text(ending: Ending, now: float) -> str:
-    """What status and log say."""
+def text(ending: Ending, now: float, *, lasting: bool = False) -> str:
+    """What status and log say; ``lasting``: it stands there for days."""
     left = ending.at - now
     if left <= 0:
         return f"{ending.what} expired on {sas.iso(ending.at)}: rows stay queued; {CURE}"
-    return f"{ending.what} expires on {sas.iso(ending.at)}, in {span(left)}; {CURE}"
+    soon = "" if lasting else f", in {span(left)}"
+    return f"{ending.what} expires on {sas.iso(ending.at)}{soon}; {CURE}"
 
 
 @dataclass
@@ -95,7 +96,7 @@ class Announcer:
         if shown == self._shown:
             return False
         self._shown = shown
-        self.problems = [("error" if at == 0 else "warning", text(e, now)) for e, at in near]
+        self.problems = [("error" if at == 0 else "warning", text(e, now, lasting=True)) for e, at in near]
         with suppress(StoreError):  # on a full disk status and log go without, the uploads go on
             self.memory.note(NOTE, json.dumps([[e.what, e.at] for e, _ in near]) if near else "")
         for ending, at in near:

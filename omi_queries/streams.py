@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -16,6 +17,8 @@ def guarded(program: str, body: Callable[[], int]) -> int:
     130 after Ctrl-C.
     """
     _open_missing()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # what the locale has no character for
     try:
         code = body()
         sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -123,3 +124,26 @@ def test_a_command_looks_for_garbage_later_and_a_caller_of_main_as_before() -> N
     command = [sys.executable, "-c", code, "config", "init"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stderr.split() == [str(garbage.FEW_OBJECTS), "True"]
+
+
+def test_what_the_locale_has_no_character_for_is_escaped(tmp_path: Path) -> None:
+    given = {
+        "t": "2026-11-21T09:18:00Z",
+        "namespace": "root/scx",
+        "class": "SCX_Agent",
+        "instances": [{"Name": "größe"}],
+    }
+    recording = tmp_path / "r"
+    recording.write_text(json.dumps(given) + "\n", encoding="utf-8")
+    argv = [
+        sys.executable,
+        "-m",
+        "extension.cli",
+        "query",
+        "--backend",
+        f"replay:{recording}",
+        "SELECT Name FROM SCX_Agent",
+    ]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(argv, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout.split()[-1]) == (0, "gr\\xf6\\xdfe"), done.stderr

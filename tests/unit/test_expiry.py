@@ -80,6 +80,7 @@ def test_a_new_credential_ends_the_announcement(tmp_path: Path) -> None:
     first = Announcer(PLAN, store, lambda: END - DAY_S, lambda *_: None)
     assert first.look()
     assert [level for level, _ in first.problems] == ["warning", "warning"]
+    assert not any(", in " in text for _, text in first.problems)  # they stand there for days
     fresh = replace(PLAN, accounts=(Account("m", "acc", "sas", TOKEN.replace("2026", "2027")),), publishers=())
     second = Announcer(fresh, store, lambda: END - DAY_S, lambda *_: None)
     assert second.look()
