@@ -97,6 +97,20 @@ def find(name: str, within: str = NAMESPACE) -> CimClass | None:
     return next((get(known) for known in names(within) if known.lower() == wanted), None)
 
 
+def same_key(name: str, value: CimValue, text: str) -> bool:
+    """Whether key property ``name`` has the value that a name gives as text. Providers compare names of classes
+    without regard to case."""
+    if isinstance(value, bool):
+        return text.strip().lower() == str(value).lower()
+    if isinstance(value, int):
+        try:
+            return len(text) <= 40 and int(text) == value
+        except ValueError:
+            return False
+    own = "" if value is None else str(value)
+    return own == text or (name.endswith("CreationClassName") and own.lower() == text.lower())
+
+
 def served_by(name: str) -> list[CimClass]:
     """The classes whose instances a query on class ``name`` returns: itself, or all its subclasses with instances."""
     return [get(known) for known, one in DECLARATIONS.items() if one.served and name in lineage(known)]

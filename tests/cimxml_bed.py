@@ -19,9 +19,19 @@ from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 USER, PASSWORD = "tester", "pa55-w0rd"
+MEMORY = "SCX_MemoryStatisticalInformation"
 
 Values = dict[str, "tuple[str, object]"]
 """Property -> (CIM type, value); the value goes out as it is, None as NULL."""
+
+
+def memory(available: object = 1234, percent: object = 40) -> Values:
+    """An instance of :data:`MEMORY`."""
+    return {
+        "Name": ("string", "Memory"),
+        "AvailableMemory": ("uint64", available),
+        "PercentUsedMemory": ("uint8", percent),
+    }
 
 
 def prop(name: str, cim_type: str, value: object) -> str:

@@ -1,9 +1,22 @@
-"""A program that stands in for the command of a real OMI: prints what a file says, or misbehaves."""
+"""The command as a process of its own, and a program that stands in for that of a real OMI: prints what a file says,
+or misbehaves."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+
+
+def omicli(*argv: str, secret: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run this project's command."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OMI_")}
+    return subprocess.run(
+        [sys.executable, "-m", "omi_queries.omicli", *argv],
+        env={**clean, "OMI_PASSWORD": secret, **env}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
 
 SCRIPT = """#!/bin/sh
 # $1.. = arguments of omicli; the folder holds the answers, and "mode" says how to behave

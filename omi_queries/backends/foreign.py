@@ -24,8 +24,8 @@ MAX_INSTANCES = 10_000
 MAX_PROPERTIES = 1_000
 MAX_REASONS = 20
 """Different reasons of one answer that are named: a hostile one could have one per property."""
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
-_SCALARS = frozenset(
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
+SCALARS = frozenset(
     ["boolean", "char16", "datetime", "real32", "real64", "string"]
     + [f"{sign}int{size}" for sign in "us" for size in (8, 16, 32, 64)]
 )
@@ -133,7 +133,7 @@ def accept_foreign(
                     kind, value = _CHARACTERS[kind], _code_points(value)
                 instance[name] = checked(value, kind)
             except ValueRejectedError as why:
-                shown = name if _NAME.fullmatch(name) else ascii(name[:40])
+                shown = name if NAME.fullmatch(name) else ascii(name[:40])
                 skip(f"{source} gave a {class_name}.{shown} that is {why}")
         if instance:
             found.append(instance)
@@ -148,10 +148,10 @@ def _kind(name: str, one: RawInstance, types: dict[str, str]) -> str:
     kind = types.get(name, given)
     if kind != given:
         raise ValueRejectedError(f"of the type {given[:40]!a} here and {kind} in an earlier instance")
-    if given.removesuffix("[]") not in _SCALARS and one.values[name] is not None:  # NULL is NULL of any type
+    if given.removesuffix("[]") not in SCALARS and one.values[name] is not None:  # NULL is NULL of any type
         raise ValueRejectedError(f"of the type {given[:40]!a}, which no row can hold")
     if name not in types:
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise ValueRejectedError("not named as a property can be")
         if len(types) == MAX_PROPERTIES:
             raise ValueRejectedError(f"beyond the first {MAX_PROPERTIES} properties")

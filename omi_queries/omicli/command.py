@@ -192,7 +192,8 @@ class _Run:
         password = options.password if options.password is not None else self._world.env.get(CREDENTIAL_VARIABLE, "")
         if self._world.own_process:
             remote.limit_memory()
-        with remote.connected(remote.target(options, password, self._world.env), self._hint) as server:
+        where = remote.target(options, password, self._world.env)
+        with remote.connected(where, self._hint, self._loss) as server:
             if command == "noop":
                 for _ in range(options.repeat):
                     server.noop()
@@ -273,6 +274,11 @@ class _Run:
 
     def _hint(self, message: str) -> None:
         if self._explain:
+            self._say(f"note: {message}")
+
+    def _loss(self, message: str) -> None:
+        """Something of the answer is not shown: a script has to know that too."""
+        if not self._options.suppress:
             self._say(f"note: {message}")
 
     def _say(self, message: str) -> None:

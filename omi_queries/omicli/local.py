@@ -8,7 +8,8 @@ from omi_queries import classes
 from omi_queries.binding import bind
 from omi_queries.classes import CimClass
 from omi_queries.omicli import results
-from omi_queries.omicli.instances import Shown, Slot, of_class, of_instance
+from omi_queries.omicli.instances import Shown, of_class, of_instance
+from omi_queries.omicli.lookup import checked_keys
 from omi_queries.omicli.results import OmiError
 from omi_queries.types import QueryError, QueryStream
 
@@ -142,43 +143,17 @@ class Lookup:
 
     def __init__(self, source: Source, namespace: str, name: str, keys: dict[str, str]) -> None:
         cim_class = find_class(namespace, name)
-        if not cim_class.served and not cim_class.methods_only:  # no provider is registered for it
-            detail = f"{cim_class.name} has no instances of its own; name one of its subclasses"
-            raise OmiError(results.INVALID_CLASS, detail)
-        self._keys = _checked_keys(cim_class, keys)
-        if cim_class.methods_only:
-            raise OmiError(results.NOT_SUPPORTED, f"{cim_class.name} has methods only", posted=True)
+        self._keys = checked_keys(cim_class, keys)
         self._named = " ".join(f"{key}={value[:80]!a}" for key, value in self._keys.items())
         self._request = Request(source, namespace, everything(cim_class.name))
 
     def ask(self) -> list[Shown]:
         """The instance; OmiError(6) if there is none."""
         for shown in self._request.ask():
-            if all(_same(slot, self._keys[slot.name]) for slot in shown.slots if slot.name in self._keys):
+            keys = [slot for slot in shown.slots if slot.name in self._keys]
+            if all(classes.same_key(slot.name, slot.value, self._keys[slot.name]) for slot in keys):
                 return [shown]
         raise OmiError(results.NOT_FOUND, f"there is no instance with {self._named}")
-
-
-def _same(slot: Slot, given: str) -> bool:
-    """Whether a key has the given value; names of classes are compared without regard to case, as providers do."""
-    value = str(slot.value)
-    return value == given or (slot.name.endswith("CreationClassName") and value.lower() == given.lower())
-
-
-def _checked_keys(cim_class: CimClass, given: dict[str, str]) -> dict[str, str]:
-    """Values by declared key name; other properties of the class do not count. OmiError(12) for a name that is none of
-    its properties and for a key without a value."""
-    keys = cim_class.keys()
-    declared = {name.lower(): name for name in cim_class.properties}
-    for name in given:
-        if name.lower() not in declared:
-            detail = f"{cim_class.name} has no property {name[:80]!a}; its keys are {', '.join(keys)}"
-            raise OmiError(results.NO_SUCH_PROPERTY, detail)
-    found = {declared[name.lower()]: value for name, value in given.items()}
-    missing = [name for name in keys if name not in found]
-    if missing:
-        raise OmiError(results.NO_SUCH_PROPERTY, f"no value for the key {missing[0]} of {cim_class.name}")
-    return {name: found[name] for name in keys}
 
 
 def class_declaration(namespace: str, name: str) -> Shown:

@@ -7,7 +7,6 @@ credentials go where the command line says and nowhere else.
 
 # Annotations are evaluated here: a named tuple compiles each one that is a text.
 import contextlib
-import importlib
 import resource
 import signal
 import threading
@@ -15,12 +14,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from omi_queries import classes
-from omi_queries.backends.cimxml_worker import ReplyRefusedError, connection_text, guard
+from omi_queries.backends import cimxml_client, cimxml_reply
+from omi_queries.backends.source import one_line
 from omi_queries.binding import Bound, bind
-from omi_queries.omicli import results
+from omi_queries.omicli import answers, results
+from omi_queries.omicli.answers import known
 from omi_queries.omicli.arguments import Options
 from omi_queries.omicli.instances import Shown, Slot
+from omi_queries.omicli.lookup import checked_keys
 from omi_queries.omicli.results import OmiError
+from omi_queries.query import parse
 from omi_queries.types import QueryError
 
 DEADLINE = 90.0
@@ -31,6 +34,7 @@ MEMORY_LIMIT = 1 << 30
 CA_VARIABLE = "OMI_CA_FILE"
 NO_VERIFICATION_VARIABLE = "OMI_NO_VERIFICATION"
 DEADLINE_VARIABLE = "OMI_DEADLINE"
+_WORDING = cimxml_client.Wording("--hostname and --port", CA_VARIABLE)
 
 
 class Target(NamedTuple):
@@ -44,10 +48,9 @@ class Target(NamedTuple):
     deadline: float
     plain: bool
 
-
-def _pywbem() -> Any:
-    """The client library; it is loaded only where it is needed, and has no type information."""
-    return importlib.import_module("pywbem")
+    def timeout(self) -> int:
+        """Seconds to wait for the next bytes."""
+        return max(1, min(READ_TIMEOUT, round(self.deadline)))
 
 
 class _Overdue(BaseException):
@@ -92,43 +95,48 @@ def limit_memory() -> None:
 
 
 @contextlib.contextmanager
-def connected(where: Target, note: Callable[[str], None]) -> Iterator["Server"]:
-    """A connection for the time of the command; every way to fail comes out as OmiError."""
-    pywbem = _pywbem()
+def connected(where: Target, note: Callable[[str], None], loss: Callable[[str], None]) -> Iterator["Server"]:
+    """A connection for the time of the command; every way to fail comes out as OmiError.
+
+    ``note`` is told what people may want to know, ``loss`` what is left out of an answer.
+    """
     if where.plain:
         note("user, password and answers go over the network in clear text; use --encryption https")
-    timeout = max(1, min(READ_TIMEOUT, round(where.deadline)))
-    connection = pywbem.WBEMConnection(
-        where.url, (where.user, where.password), ca_certs=where.ca_file, no_verification=not where.verify,
-        timeout=timeout, stats_enabled=False,
-    )  # fmt: skip
-    session = connection.session
-    session.trust_env = False
-    session.max_redirects = 0
-    session.headers["Accept-Encoding"] = "identity"
-    session.hooks["response"].append(guard)
+    with cimxml_client.quiet(), _failures(where):
+        connection = cimxml_client.connect(
+            where.url, creds=(where.user, where.password), ca_certs=where.ca_file, no_verification=not where.verify,
+            timeout=where.timeout(), stats_enabled=False,
+        )  # fmt: skip
+        try:
+            with _alarm(where.deadline):
+                yield Server(connection, where.url, note, loss)
+        finally:
+            with contextlib.suppress(Exception):
+                connection.close()
+
+
+@contextlib.contextmanager
+def _failures(where: Target) -> Iterator[None]:
+    """What goes wrong as OmiError."""
+    pywbem = cimxml_client.library()
     try:
-        with _alarm(where.deadline):
-            yield Server(connection, note)
+        yield
     except _Overdue:
         raise OmiError(results.FAILED, failure=f"{where.url}: no answer within {where.deadline:g} s") from None
     except pywbem.CIMError as error:
         said = error.status_description or ""
-        raise OmiError(error.status_code, detail=f"{where.url}: {_short(said)}") from None
+        raise OmiError(error.status_code, detail=f"{where.url}: {one_line(said)}") from None
     except pywbem.AuthError:
         raise OmiError(results.ACCESS_DENIED, detail=f"{where.url} refused the user or the password") from None
-    except pywbem.ConnectionError as error:
-        said = connection_text(str(error), timeout).replace("omiCaFile", CA_VARIABLE)
-        raise OmiError(results.FAILED, failure=f"{where.url}: {_short(said)}") from None
-    except (pywbem.Error, ReplyRefusedError, ValueError, OverflowError, RecursionError) as error:
-        raise OmiError(results.FAILED, failure=f"{where.url}: {_short(str(error))}") from None
+    except (pywbem.Error, cimxml_client.ReplyRefusedError, *cimxml_client.CONVERSION_FAULTS) as error:
+        said = cimxml_client.failure_text(error, where.timeout(), _WORDING)
+        raise OmiError(results.FAILED, failure=f"{where.url}: {one_line(said)}") from None
+    except BrokenPipeError:  # whoever reads what is printed has gone: pywbem has its own error for a lost connection
+        raise
     except MemoryError:
         raise OmiError(results.FAILED, failure=f"{where.url}: the answer is too large") from None
     except OSError as error:
-        raise OmiError(results.FAILED, failure=f"{where.url}: {_short(str(error))}") from None
-    finally:
-        with contextlib.suppress(Exception):
-            connection.close()
+        raise OmiError(results.FAILED, failure=f"{where.url}: {one_line(str(error))}") from None
 
 
 @contextlib.contextmanager
@@ -150,12 +158,6 @@ def _alarm(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _short(text: str) -> str:
-    """One line of what a peer or a library says: a parse error would quote the whole reply."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[:2000]).split())
-    return line if len(line) <= 300 else line[:296] + " ..."
-
-
 class _Ask(NamedTuple):
     ask: Callable[[], list[Shown]]
 
@@ -163,51 +165,50 @@ class _Ask(NamedTuple):
 class Server:
     """The requests of the command, as CIM-XML operations."""
 
-    def __init__(self, connection: Any, note: Callable[[str], None]) -> None:
+    def __init__(self, connection: Any, url: str, note: Callable[[str], None], loss: Callable[[str], None]) -> None:
         self._connection = connection
+        self._url = url
         self._note = note
+        self._loss = loss
 
     def noop(self) -> None:
         """Whether the server answers and takes the credentials; which classes it has does not matter."""
-        pywbem = _pywbem()
         try:
             self._connection.EnumerateClassNames(namespace=classes.NAMESPACE, DeepInheritance=False)
-        except pywbem.CIMError as error:
+        except cimxml_client.library().CIMError as error:
             if error.status_code == results.ACCESS_DENIED:
                 raise
 
     def enumeration(self, namespace: str, name: str, shallow: bool) -> _Ask:
         """All instances of a class."""
-        _check_shallow(_known(namespace, name), shallow)
+        _check_shallow(known(namespace, name), shallow)
 
         def ask() -> list[Shown]:
             found = self._instances(namespace, name, None)
-            return [
-                _shown(one, namespace) for one in found if not shallow or str(one.classname).lower() == name.lower()
-            ]
+            return [one for one in found if not shallow or one.class_name.lower() == name.lower()]
 
         return _Ask(ask)
 
     def names(self, namespace: str, name: str, shallow: bool) -> _Ask:
         """The names of all instances of a class."""
-        _check_shallow(_known(namespace, name), shallow)
+        _check_shallow(known(namespace, name), shallow)
 
         def ask() -> list[Shown]:
-            found = self._connection.EnumerateInstanceNames(name, namespace=namespace)
-            return [
-                _named(one, namespace) for one in found if not shallow or str(one.classname).lower() == name.lower()
-            ]
+            given = self._given("EnumerateInstanceNames", name, namespace=namespace)
+            found = self._read(answers.read(given, namespace, name, self._url, names=True))
+            return [one for one in found if not shallow or one.class_name.lower() == name.lower()]
 
         return _Ask(ask)
 
     def lookup(self, namespace: str, name: str, keys: Mapping[str, str]) -> _Ask:
-        """One instance by its keys."""
-        pywbem = _pywbem()
-        path = pywbem.CIMInstanceName(name, keybindings=dict(keys), namespace=namespace)
+        """One instance by its keys. For a class known here they are checked here, the same for every server."""
+        cim_class = known(namespace, name)
+        bindings = dict(keys) if cim_class is None else checked_keys(cim_class, keys)
+        path = cimxml_client.library().CIMInstanceName(name, keybindings=bindings, namespace=namespace)
 
         def ask() -> list[Shown]:
-            found = self._connection.GetInstance(path, LocalOnly=False, IncludeQualifiers=False)
-            return [_shown(found, namespace)]
+            given = self._given("GetInstance", path, LocalOnly=False, IncludeQualifiers=False)
+            return self._read(answers.read(given, namespace, name, self._url))
 
         return _Ask(ask)
 
@@ -225,93 +226,67 @@ class Server:
 
     def _foreign(self, namespace: str, text: str, dialect: str) -> list[Shown]:
         language = "DMTF:CQL" if dialect == "cql" else "WQL"
-        found = self._connection.ExecQuery(language, text, namespace=namespace)
-        return [_shown(one, namespace) for one in found]
+        given = self._given("ExecQuery", language, text, namespace=namespace)
+        return self._read(answers.read(given, namespace, parse(text, dialect).class_name, self._url))
 
     def _filtered(self, namespace: str, bound: Bound) -> list[Shown]:
-        wanted = {s.cim_class.name.lower(): s for s in bound.selections}
+        wanted = {s.cim_class.name: s for s in bound.selections}
         needs = sorted(frozenset[str]().union(*(s.needs for s in bound.selections)))
+        found = self._instances(namespace, bound.query.class_name, needs)
+        for name in dict.fromkeys(one.class_name for one in found if one.class_name not in wanted):  # a base class
+            self._loss(f"{self._url} gave an instance of {name}, which has none of its own; it is left out")
         shown: list[Shown] = []
-        for one in self._instances(namespace, bound.query.class_name, needs):
-            selection = wanted.get(str(one.classname).lower())
-            if selection is None:
-                self._note(f"the server sent an instance of {one.classname}, which was not asked for")
-                continue
-            full = _shown(one, namespace)
-            values = {slot.name: slot.value for slot in full.slots}
-            if selection.matches is not None and not selection.matches(values):
+        for one in found:
+            selection = wanted.get(one.class_name)
+            matches = selection.matches if selection is not None else None
+            if selection is None or (matches is not None and not matches({s.name: s.value for s in one.slots})):
                 continue
             properties = selection.properties
-            slots = full.slots if properties is None else tuple(s for s in full.slots if s.name in properties)
-            shown.append(Shown(full.class_name, slots))
+            slots = one.slots if properties is None else tuple(s for s in one.slots if s.name in properties)
+            shown.append(Shown(one.class_name, slots))
         return shown
 
-    def _instances(self, namespace: str, name: str, properties: list[str] | None) -> list[Any]:
-        found: list[Any] = self._connection.EnumerateInstances(
-            name, namespace=namespace, LocalOnly=False, DeepInheritance=True, IncludeQualifiers=False,
-            IncludeClassOrigin=False, PropertyList=properties,
+    def _instances(self, namespace: str, name: str, properties: list[str] | None) -> list[Shown]:
+        given = self._given(
+            "EnumerateInstances", name, namespace=namespace, LocalOnly=False, DeepInheritance=True,
+            IncludeQualifiers=False, IncludeClassOrigin=False, PropertyList=properties,
         )  # fmt: skip
-        return found
+        return self._read(answers.read(given, namespace, name, self._url, properties))
+
+    def _given(self, method: str, *arguments: Any, **options: Any) -> list[cimxml_reply.Given]:
+        return cimxml_reply.ask(self._connection, method, *arguments, plain=answers.plain, **options)
+
+    def _read(self, answer: answers.Answer) -> list[Shown]:
+        """The instances; OmiError(1) if there were some and none of them can be shown."""
+        if answer.lost and not answer.shown:
+            raise OmiError(results.FAILED, failure=one_line("; ".join(answer.lost)))
+        for reason in answer.lost:
+            self._loss(f"{reason}; it is left out")
+        for reason in answer.missing:
+            self._note(reason)
+        return answer.shown
 
     def class_declaration(self, namespace: str, name: str) -> Shown:
         """The class itself."""
         found = self._connection.GetClass(name, namespace=namespace, LocalOnly=False, IncludeQualifiers=True)
-        known = _known(namespace, str(found.classname))
+        if str(found.classname).lower() != name.lower():
+            failure = f"{self._url} gave the class {found.classname}, which was not asked for"
+            raise OmiError(results.FAILED, failure=one_line(failure))
+        declared = known(namespace, name)
         slots = []
         for one in found.properties.values():
             key = bool("Key" in one.qualifiers and one.qualifiers["Key"].value)
             slots.append(Slot(one.name, f"{one.type}[]" if one.is_array else one.type, key, None))
-        return Shown(str(found.classname), _ordered(slots, known))
+        return Shown(str(found.classname), _ordered(slots, declared))
 
 
-def _known(namespace: str, name: str) -> classes.CimClass | None:
-    """The class as it is declared here, None if it is not."""
-    within = classes.namespace(namespace)
-    return classes.find(name, within) if within is not None else None
+def _check_shallow(declared: classes.CimClass | None, shallow: bool) -> None:
+    if shallow and declared is not None and not declared.served:
+        raise OmiError(results.NOT_SUPPORTED, f"{declared.name} has no instances of its own; leave out -shallow")
 
 
-def _check_shallow(known: classes.CimClass | None, shallow: bool) -> None:
-    if shallow and known is not None and not known.served:
-        raise OmiError(results.NOT_SUPPORTED, f"{known.name} has no instances of its own; leave out -shallow")
-
-
-def _named(path: Any, namespace: str) -> Shown:
-    """An instance name as the instance with nothing but its keys."""
-    known = _known(namespace, str(path.classname))
-    types = {name.lower(): kind for name, kind in known.types.items()} if known is not None else {}
-    slots = [
-        Slot(str(name), types.get(str(name).lower(), "string"), True, _plain(value))
-        for name, value in path.keybindings.items()
-    ]
-    return Shown(known.name if known else str(path.classname), _ordered(slots, known))
-
-
-def _shown(instance: Any, namespace: str) -> Shown:
-    """A pywbem instance; its properties in the order of the declaration where the class is known here."""
-    known = _known(namespace, str(instance.classname))
-    keys = {str(key).lower() for key in instance.path.keybindings} if instance.path is not None else set()
-    if known is not None:
-        keys = {p.name.lower() for p in known.properties.values() if p.key}
-    slots = [
-        Slot(one.name, f"{one.type}[]" if one.is_array else one.type, one.name.lower() in keys, _plain(one.value))
-        for one in instance.properties.values()
-    ]
-    return Shown(known.name if known else str(instance.classname), _ordered(slots, known))
-
-
-def _ordered(slots: list[Slot], known: classes.CimClass | None) -> tuple[Slot, ...]:
-    if known is None:
+def _ordered(slots: list[Slot], declared: classes.CimClass | None) -> tuple[Slot, ...]:
+    if declared is None:
         return tuple(slots)
-    place = {name.lower(): at for at, name in enumerate(known.properties)}
+    place = {name.lower(): at for at, name in enumerate(declared.properties)}
     return tuple(sorted(slots, key=lambda slot: place.get(slot.name.lower(), len(place))))
-
-
-def _plain(value: Any) -> Any:
-    """A value without pywbem's types; what is neither text nor number (a date, a reference) as its text."""
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, int):
-        return int(value)
-    return float(value) if isinstance(value, float) else str(value)

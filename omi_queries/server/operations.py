@@ -159,6 +159,8 @@ class Operations:
 
     def _one(self, namespace: str, name: InstanceName) -> tuple[CimClass, Instance]:
         cim_class = self._class(namespace, name.class_name)
+        if cim_class.methods_only:
+            raise CimError(parameters.NOT_SUPPORTED, f"class {cim_class.name} has methods only")
         keys = {p.name.lower(): p.name for p in cim_class.properties.values() if p.key}
         given = dict(name.keys)
         if "" in given and len(keys) == 1:
@@ -166,7 +168,7 @@ class Operations:
         if cim_class.served and given.keys() == keys.keys():
             wanted = {keys[key]: value for key, value in given.items()}
             for full in self._repository.instances(cim_class):
-                if all(_same_key(full.get(key), value) for key, value in wanted.items()):
+                if all(classes.same_key(key, full.get(key), value) for key, value in wanted.items()):
                     return cim_class, full
         raise CimError(parameters.NOT_FOUND, f"class {cim_class.name} has no instance with these keys")
 
@@ -306,18 +308,6 @@ def _projected(cim_class: CimClass, values: Mapping[str, Any], wanted: list[str]
         return values
     listed = _listed(cim_class, wanted)
     return {name: value for name, value in values.items() if name in listed}
-
-
-def _same_key(value: Any, text: str) -> bool:
-    """Whether a key has the value that a KEYVALUE gives as text."""
-    if isinstance(value, bool):
-        return text.strip().lower() == str(value).lower()
-    if isinstance(value, int):
-        try:
-            return len(text) <= 40 and int(text) == value
-        except ValueError:
-            return False
-    return ("" if value is None else str(value)) == text
 
 
 def _dialect(language: str, known: Mapping[str, str]) -> str:

@@ -16,19 +16,21 @@ from omi_queries.backends.cimxml import CimxmlSource, Endpoint
 from omi_queries.backends.direct import DirectBackend
 from omi_queries.backends.source import Question, RefusedError, SourceError, wait_for
 from omi_queries.types import MI_ACCESS_DENIED, QueryError, Reading
-from tests.cimxml_bed import PASSWORD, USER, FakeServer, Values, certificate, message, named_instance, serving
+from tests.cimxml_bed import (
+    MEMORY,
+    PASSWORD,
+    USER,
+    FakeServer,
+    Values,
+    certificate,
+    memory,
+    message,
+    named_instance,
+    serving,
+)
 
-MEMORY = "SCX_MemoryStatisticalInformation"
 PROCESSOR = "SCX_ProcessorStatisticalInformation"
 ASKED = f"SELECT AvailableMemory,PercentUsedMemory FROM {MEMORY}"
-
-
-def memory(available: object = 1234, percent: object = 40) -> Values:
-    return {
-        "Name": ("string", "Memory"),
-        "AvailableMemory": ("uint64", available),
-        "PercentUsedMemory": ("uint8", percent),
-    }
 
 
 @pytest.fixture

@@ -16,17 +16,20 @@ from pathlib import Path
 
 import pytest
 
+from tests import cimxml_bed, omicli_bed
+
 USER, SECRET = "tester", "a b:c"
 MEMORY = "SCX_MemoryStatisticalInformation"
+LOG_FILE = [
+    word
+    for key in ("Name", "CSCreationClassName", "CSName", "FSCreationClassName", "FSName", "CreationClassName")
+    for word in (key, "x")
+]
 ROOT = Path(__file__).parent.parent / "fixtures" / "proc" / "vm" / "root"
 
 
 def omicli(*argv: str, secret: str = SECRET, **env: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("OMI_")}
-    return subprocess.run(
-        [sys.executable, "-m", "omi_queries.omicli", *argv],
-        env={**clean, "OMI_PASSWORD": secret, **env}, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    return omicli_bed.omicli(*argv, secret=secret, **env)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +89,16 @@ class TestService:
             ["ein", "root/scx", "SCX_LogFile"],
             ["ei", "-shallow", "root/scx", "SCX_StatisticalInformation"],
             ["gi", "root/scx", "{", MEMORY, "Name", "Nope", "}"],
+            ["gi", "root/scx", "{", MEMORY, "name", "Memory", "}"],
+            ["gi", "root/scx", "{", MEMORY, "Name", "Memory", "Caption", "no key", "}"],
+            ["gi", "root/scx", "{", MEMORY, "}"],
+            ["gi", "root/scx", "{", MEMORY, "Nome", "Memory", "}"],
+            ["gi", "root/scx", "{", "SCX_LogFile", "}"],
+            ["gi", "root/scx", "{", "SCX_LogFile", *LOG_FILE, "}"],
+            ["gi", "root/scx", "{", "SCX_StatisticalInformation", "Name", "Memory", "}"],
+            ["gi", "root/scx", "{", "SCX_Nope", "Name", "Memory", "}"],
+            ["gi", "root/nope", "{", "SCX_Nope", "}"],
+            ["gi", "root/omi", "{", "OMI_Identify", "InstanceID", "2FDB5542-5896-45D5-9BE9-DC04430AAABE", "}"],
         ],
     )
     def test_the_same_answer_as_in_process(self, argv: list[str], ports: tuple[int, int]) -> None:
@@ -100,6 +113,22 @@ class TestService:
     def test_get_instance(self, ports: tuple[int, int]) -> None:
         found = self.ask(ports, "gi", "root/scx", "{", MEMORY, "Name", "Memory", "}")
         assert "    [Key] Name=Memory\n    IsAggregate=true\n" in found.stdout
+
+    def test_names_of_classes_in_keys_have_no_case(self, ports: tuple[int, int]) -> None:
+        [name] = self.ask(ports, "ein", "root/scx", "SCX_OperatingSystem").stdout.split("instance of ")[1:]
+        keys = [word for line in name.splitlines()[2:-1] for word in line.replace("    [Key] ", "").split("=", 1)]
+        words = [word.upper() if word.startswith("SCX_") else word for word in keys]
+        assert words != keys
+        found = self.ask(ports, "gi", "root/scx", "{", "SCX_OperatingSystem", *words, "}")
+        assert found.returncode == 0, found.stderr
+        assert "    [Key] CSCreationClassName=SCX_ComputerSystem\n" in found.stdout
+        other = self.ask(ports, "gi", "root/scx", "{", "SCX_OperatingSystem", *(w.upper() for w in words), "}")
+        assert other.returncode == 6
+
+    def test_nothing_that_the_library_warns_of_is_printed(self, ports: tuple[int, int]) -> None:
+        found = self.ask(ports, "gi", "root/else", "{", "Any_Class", "}")
+        assert found.returncode == 3
+        assert [line.partition(":")[0] for line in found.stderr.splitlines()] == ["omicli"] * 2
 
     def test_wrong_password(self, ports: tuple[int, int]) -> None:
         found = self.ask(ports, "-t", "id", secret="wrong")
@@ -219,7 +248,9 @@ def test_no_redirect_is_followed() -> None:
     with serving(reply(b"")) as (other, other_heads):
         moved = reply(b"", f"Location: http://127.0.0.1:{other}/cimom", status="307 Temporary Redirect")
         with serving(moved) as (port, heads):
-            failed(ask(port), "redirects")
+            found = ask(port)
+            failed(found, "redirects")
+            assert "set --hostname and --port to where the server is" in found.stderr
         assert len(heads) == 1
         assert other_heads == []
 
@@ -268,6 +299,22 @@ def test_a_compressed_bomb_does_not_fill_the_memory() -> None:
     member = gzip.compress(bytes(16 << 20), 9)
     with serving(reply(member * 200, "Content-Encoding: gzip")) as (port, _):
         failed(ask(port), "compressed (gzip)")
+
+
+def test_whoever_reads_the_answer_may_go(tmp_path: Path) -> None:
+    """The place of the failure is the pipe, not the server."""
+    large: cimxml_bed.Values = {"Name": ("string", "Memory"), "Caption": ("string", "x" * 500)}
+    with cimxml_bed.serving(cimxml_bed.FakeServer({MEMORY: [(MEMORY, large)] * 2000})) as fake:
+        argv = ["--hostname", "127.0.0.1", "--port", str(fake.port), "-u", cimxml_bed.USER, "ei", "root/scx", MEMORY]
+        with (tmp_path / "err").open("wb") as err, subprocess.Popen(
+            [sys.executable, "-m", "omi_queries.omicli", *argv], stdout=subprocess.PIPE, stderr=err,
+            env={**os.environ, "OMI_PASSWORD": cimxml_bed.PASSWORD},
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            assert process.stdout.readline() == f"instance of {MEMORY}\n".encode()
+            process.stdout.close()
+            process.wait(60)
+    assert (tmp_path / "err").read_text() == ""
 
 
 def test_wrong_wishes() -> None:

@@ -83,6 +83,10 @@ def test_get_instance(wbem: pywbem.WBEMConnection) -> None:
     with pytest.raises(pywbem.CIMError) as info:
         wbem.GetInstance(pywbem.CIMInstanceName(MEMORY, {"Nome": "Memory"}, namespace="root/scx"))
     assert status(info) == 6
+    for name, code in (("SCX_LogFile", 7), ("CIM_LogicalFile", 6), ("SCX_StatisticalInformation", 6)):
+        with pytest.raises(pywbem.CIMError) as info:
+            wbem.GetInstance(pywbem.CIMInstanceName(name, {"Name": "Memory"}, namespace="root/scx"))
+        assert status(info) == code
 
 
 def test_every_class_can_be_got(wbem: pywbem.WBEMConnection) -> None:
