@@ -116,6 +116,7 @@ def served_by(name: str) -> list[CimClass]:
     return [get(known) for known, one in DECLARATIONS.items() if one.served and name in lineage(known)]
 
 
+@cache
 def unlisted(name: str) -> bool:
     """Whether listing the instances of class ``name`` is not supported: it, or what is below it, has methods only."""
     below = [one for known, one in DECLARATIONS.items() if name in lineage(known)]

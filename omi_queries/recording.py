@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from omi_queries import classes
+from omi_queries.backends.accept import CIM_DATETIME
 from omi_queries.classes import CimClass
-from omi_queries.types import CIM_DATETIME, CimValue, Instance
+from omi_queries.types import CimValue, Instance
 
 SOCKETS = ("json", "djson")
 

@@ -1,14 +1,11 @@
 """What every source of instances speaks: values, readings, errors and the two seams ``Backend`` and ``QueryStream``."""
 
 # Annotations are evaluated here: a named tuple compiles each one that is a text.
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 CimValue = str | int | float | bool | list[str] | list[int] | None
 """A datetime is its 25 characters (``20261121091618.747502+000``), an array a list."""
-CIM_DATETIME = re.compile(r"\d{14}\.[\d*]{6}(?:[+-]\d{3}|:000)|\d{8}[\d*]{6}\.[\d*]{6}(?:[+-]\d{3}|:000)", re.ASCII)
-"""Matches a whole one; asterisks stand for what is not known."""
 Instance = dict[str, CimValue]
 """Properties in class declaration order. NULL is ``None``; a rate that is not known yet is an absent key."""
 

@@ -71,6 +71,12 @@ class FaultServer:
         """Path-style, account ``acct``."""
         return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/acct"
 
+    def __enter__(self) -> FaultServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def stop(self) -> None:
         """Close the socket and end the threads."""
         self.released.set()

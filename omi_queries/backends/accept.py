@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from omi_queries import classes
 from omi_queries.backends.source import RawInstance
 from omi_queries.classes import CimClass
-from omi_queries.types import CIM_DATETIME, CimValue, Instance
+from omi_queries.types import CimValue, Instance
 
 MAX_TEXT = 64 * 1024
 MAX_ITEMS = 4096
 _BITS = {f"{sign}int{size}": (sign, size) for sign in "us" for size in (8, 16, 32, 64)}
+CIM_DATETIME = re.compile(r"\d{14}\.[\d*]{6}(?:[+-]\d{3}|:000)|\d{8}[\d*]{6}\.[\d*]{6}(?:[+-]\d{3}|:000)", re.ASCII)
+"""Matches a whole one; asterisks stand for what is not known."""
 
 Skip = Callable[[str], None]
 

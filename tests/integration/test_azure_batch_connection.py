@@ -33,11 +33,8 @@ PASSWORD = "p%40ss-word"
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
-    found = FaultServer()
-    try:
+    with FaultServer() as found:
         yield found
-    finally:
-        found.stop()
 
 
 def client(server: FaultServer, **more: object) -> BatchClient:

@@ -133,11 +133,8 @@ def test_any_rows_that_pass_the_check(azurite: Azurite, table_name: str, rows: l
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
-    found = FaultServer()
-    try:
+    with FaultServer() as found:
         yield found
-    finally:
-        found.stop()
 
 
 def judged(sink: Sink) -> SinkError:

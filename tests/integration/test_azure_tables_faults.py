@@ -24,11 +24,8 @@ ROWS = [Row("p", f"r{i}", {"V": ("Int64", i)}) for i in range(4)]
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
-    found = FaultServer()
-    try:
+    with FaultServer() as found:
         yield found
-    finally:
-        found.stop()
 
 
 @pytest.fixture(params=["key", "sas"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,27 @@ def _delivered(bed: Daemon) -> int:
     return sum(balance.delivered for balance in ledger.read(str(bed.state)).values())
 
 
-@pytest.mark.parametrize("component", ["collector", "uploader"])
-def test_a_removed_file_is_noticed(tmp_path: Path, component: str) -> None:
-    account = Account("m", "local", "key", "c2VjcmV0LWtleS0x", f"file://{tmp_path}/tables.db", True)
-    with daemon(tmp_path) as bed:
-        bed.configure(document(account, rate=1, period=5, raw=True), upload_spread_s=0)
+@contextlib.contextmanager
+def _delivering(folder: Path, period: int) -> Iterator[Daemon]:
+    """A daemon whose first rows have been delivered."""
+    account = Account("m", "local", "key", "c2VjcmV0LWtleS0x", f"file://{folder}/tables.db", True)
+    with daemon(folder) as bed:
+        bed.configure(document(account, rate=1, period=period, raw=True), upload_spread_s=0)
         bed.start()
         bed.wait_healthy()
         until(lambda: _delivered(bed) > 0, 30, bed.describe)
+        yield bed
+
+
+def _check_balance(bed: Daemon) -> None:
+    for table, balance in ledger.read(str(bed.state)).items():
+        ended = balance.delivered + balance.queued + sum(balance.dropped.values())
+        assert balance.produced == ended, (table, balance, bed.describe())
+
+
+@pytest.mark.parametrize("component", ["collector", "uploader"])
+def test_a_removed_file_is_noticed(tmp_path: Path, component: str) -> None:
+    with _delivering(tmp_path, period=5) as bed:
         before = bed.pid(component)
         for end in ("", "-wal", "-shm"):
             (bed.state / f"{component}.db{end}").unlink(missing_ok=True)
@@ -35,20 +49,13 @@ def test_a_removed_file_is_noticed(tmp_path: Path, component: str) -> None:
         known = _delivered(bed)
         until(lambda: _delivered(bed) > known, 30, bed.describe)
         bed.stop()
-        for table, balance in ledger.read(str(bed.state)).items():
-            known = balance.delivered + balance.queued + sum(balance.dropped.values())
-            # what a removed uploader.db knew and the collector did not is sent once more, or was already taken note of
-            assert balance.produced == known, (table, balance, bed.describe())
+        # what a removed uploader.db knew and the collector did not is sent once more, or was already taken note of
+        _check_balance(bed)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_what_comes_after_a_truncated_store_is_uploaded_and_kept(tmp_path: Path, share: float) -> None:
-    account = Account("m", "local", "key", "c2VjcmV0LWtleS0x", f"file://{tmp_path}/tables.db", True)
-    with daemon(tmp_path) as bed:
-        bed.configure(document(account, rate=1, period=2, raw=True), upload_spread_s=0)
-        bed.start()
-        bed.wait_healthy()
-        until(lambda: _delivered(bed) > 0, 30, bed.describe)
+    with _delivering(tmp_path, period=2) as bed:
         bed.stop()
         path = bed.state / "collector.db"
         with contextlib.closing(sqlite3.connect(path)) as db:
@@ -63,6 +70,4 @@ def test_what_comes_after_a_truncated_store_is_uploaded_and_kept(tmp_path: Path,
         bed.kill("collector")
         until(lambda: _delivered(bed) > known + 10, 30, bed.describe)
         bed.stop()
-        for table, balance in ledger.read(str(bed.state)).items():
-            ended = balance.delivered + balance.queued + sum(balance.dropped.values())
-            assert balance.produced == ended, (table, balance, bed.describe())
+        _check_balance(bed)

@@ -123,11 +123,8 @@ def test_a_session_that_trusts_no_environment_asks_none(monkeypatch: pytest.Monk
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
-    found = FaultServer()
-    try:
+    with FaultServer() as found:
         yield found
-    finally:
-        found.stop()
 
 
 def asked(made: requests.Session, server: FaultServer, script: list[Reply], **options: Any) -> tuple[Any, ...]:
